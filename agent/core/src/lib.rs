@@ -1,0 +1,16 @@
+//! What patchd knows and decides, as data in and data out.
+//!
+//! Nothing here reads a file, a clock, the network or the environment; `now` is always an argument.
+//! No wire format lives here either: those are in `patchd-protocol`, converted by hand.
+#![forbid(unsafe_code)]
+
+pub mod baseline;
+pub mod compliance;
+pub mod inventory;
+pub mod offer;
+pub mod os;
+pub mod package;
+pub mod problem;
+pub mod report;
+pub mod version;
+pub mod window;

@@ -1,0 +1,140 @@
+//! What one report says: who was looked at, when, by which rules, and what came of it. Its JSON is in the protocol.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::compliance::Judgement;
+use crate::inventory::Inventory;
+use crate::offer::Offers;
+use crate::os::OsRelease;
+use crate::package::{PackageId, Version};
+use crate::problem::{Problem, Weight};
+
+/// "Cannot tell" is a value of its own, and never means yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tristate {
+    Yes(String),
+    No,
+    Unknown(String),
+}
+
+/// Who patches this host besides us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherPatcher {
+    pub name: String,
+    pub evidence: String,
+}
+
+/// What is known of the machine itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The instance id on EC2; elsewhere a stable id that was derived from the machine id, or configured.
+    pub id: String,
+    pub hostname: String,
+    pub account: Option<String>,
+    pub region: Option<String>,
+    pub os: OsRelease,
+    pub architecture: String,
+    pub kernel: String,
+    pub boot_id: Option<String>,
+    pub memory_bytes: u64,
+    pub needs_reboot: Tristate,
+    pub other_patchers: Vec<OtherPatcher>,
+}
+
+/// Whether the verdict rests on everything that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assessment {
+    Complete,
+    /// Something was unknown: "no updates" in such a report proves nothing.
+    Incomplete { because: Vec<Problem> },
+}
+
+impl Assessment {
+    /// Incomplete as soon as one problem weighs that much.
+    pub fn of<'a>(problems: impl IntoIterator<Item = &'a Problem>) -> Self {
+        let because: Vec<_> =
+            problems.into_iter().filter(|problem| problem.weight == Weight::Incomplete).cloned().collect();
+        if because.is_empty() { Self::Complete } else { Self::Incomplete { because } }
+    }
+}
+
+/// What a run did to one package, read back from the package database and from nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub package: PackageId,
+    pub before: Option<Version>,
+    pub planned: Option<Version>,
+    pub after: Option<Version>,
+    pub is_done: bool,
+}
+
+/// One call of the package manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    pub id: String,
+    pub started_at: Timestamp,
+    pub took: SignedDuration,
+    /// The exit code, told for completeness: the verdict is in the changes.
+    pub exit_code: Option<i32>,
+    pub changes: Vec<Change>,
+    /// The end of what the package manager printed.
+    pub output_tail: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunVerdict {
+    /// Everything planned was read back as done, or nothing had to be done.
+    Succeeded,
+    /// Some of it was.
+    Partial { detail: String },
+    /// Nothing was changed, because this stood in the way.
+    Refused { detail: String },
+    Failed { detail: String },
+}
+
+/// What an apply run adds to a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    pub verdict: RunVerdict,
+    pub window: Option<String>,
+    pub transactions: Vec<Transaction>,
+}
+
+/// A scan looked; an apply also changed something, or tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    Scan,
+    Apply,
+}
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub id: String,
+    pub operation: Operation,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub agent_version: String,
+    pub host: HostFacts,
+    pub baseline_id: String,
+    pub baseline_name: String,
+    pub inventory: Inventory,
+    pub offers: Offers,
+    pub judgement: Judgement,
+    /// Problems that belong to neither the inventory nor the offers.
+    pub problems: Vec<Problem>,
+    /// Present on an apply.
+    pub run: Option<RunRecord>,
+}
+
+impl Report {
+    /// Every problem that was met, the host's own first.
+    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().chain(&self.inventory.problems).chain(&self.offers.problems)
+    }
+
+    pub fn assessment(&self) -> Assessment {
+        Assessment::of(self.all_problems())
+    }
+}
