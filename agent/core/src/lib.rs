@@ -10,6 +10,7 @@ pub mod inventory;
 pub mod offer;
 pub mod os;
 pub mod package;
+pub mod plan;
 pub mod problem;
 pub mod report;
 pub mod version;

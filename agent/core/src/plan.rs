@@ -1,0 +1,116 @@
+//! A plan: exactly which packages go from which version to which. Who may carry it out, and when, is not its concern.
+
+use thiserror::Error;
+
+use crate::package::{PackageId, PackageName, Version};
+
+/// One package that the plan moves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlannedChange {
+    pub package: PackageId,
+    /// `None` if the package is not installed yet: a new dependency.
+    pub from: Option<Version>,
+    pub to: Version,
+}
+
+/// Why changes don't make a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidPlan {
+    #[error("the plan changes nothing")]
+    Empty,
+    #[error("the plan has {0} twice")]
+    Twice(PackageId),
+    #[error("the plan would leave {0} at the version that it has")]
+    NoChange(PackageId),
+}
+
+/// A set of changes that is applied as a whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    changes: Vec<PlannedChange>,
+}
+
+impl Plan {
+    /// Sorts the changes and refuses a set that contradicts itself.
+    pub fn try_new(mut changes: Vec<PlannedChange>) -> Result<Self, InvalidPlan> {
+        changes.sort();
+        if changes.is_empty() {
+            return Err(InvalidPlan::Empty);
+        }
+        if let Some(still) = changes.iter().find(|change| change.from.as_ref() == Some(&change.to)) {
+            return Err(InvalidPlan::NoChange(still.package.clone()));
+        }
+        let twice = changes.iter().zip(changes.iter().skip(1)).find(|(a, b)| a.package == b.package);
+        match twice {
+            Some((twice, _)) => Err(InvalidPlan::Twice(twice.package.clone())),
+            None => Ok(Self { changes }),
+        }
+    }
+
+    /// Sorted by package, each package once, never empty.
+    pub fn changes(&self) -> &[PlannedChange] {
+        &self.changes
+    }
+
+    /// What stands in `theirs` and not here, and the other way round: empty when a dry run reproduced the plan.
+    pub fn difference(&self, theirs: &[PlannedChange], removals: &[PackageName]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let text = |change: &PlannedChange| {
+            let from = change.from.as_ref().map_or("(new)", Version::as_str);
+            format!("{} {from} -> {}", change.package, change.to)
+        };
+        for change in &self.changes {
+            if !theirs.contains(change) {
+                lines.push(format!("planned but not simulated: {}", text(change)));
+            }
+        }
+        for change in theirs {
+            if !self.changes.contains(change) {
+                lines.push(format!("simulated but not planned: {}", text(change)));
+            }
+        }
+        lines.extend(removals.iter().map(|name| format!("would remove: {name}")));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::Architecture;
+
+    fn change(name: &str, from: Option<&str>, to: &str) -> PlannedChange {
+        PlannedChange {
+            package: PackageId {
+                name: PackageName::parse(name).unwrap(),
+                architecture: Architecture::parse("amd64").unwrap(),
+            },
+            from: from.map(|from| Version::parse(from).unwrap()),
+            to: Version::parse(to).unwrap(),
+        }
+    }
+
+    #[test]
+    fn contradictions_are_no_plan() {
+        assert_eq!(Plan::try_new(vec![]), Err(InvalidPlan::Empty));
+        let twice = vec![change("a", Some("1"), "2"), change("a", Some("1"), "3")];
+        assert!(matches!(Plan::try_new(twice), Err(InvalidPlan::Twice(_))));
+        assert!(matches!(Plan::try_new(vec![change("a", Some("1"), "1")]), Err(InvalidPlan::NoChange(_))));
+    }
+
+    #[test]
+    fn a_dry_run_that_differs_is_told_line_by_line() {
+        let plan = Plan::try_new(vec![change("a", Some("1"), "2")]).unwrap();
+        assert_eq!(plan.difference(&[change("a", Some("1"), "2")], &[]), Vec::<String>::new());
+        let gone = [PackageName::parse("c").unwrap()];
+        assert_eq!(
+            plan.difference(&[change("a", Some("1"), "3"), change("b", None, "1")], &gone),
+            [
+                "planned but not simulated: a:amd64 1 -> 2",
+                "simulated but not planned: a:amd64 1 -> 3",
+                "simulated but not planned: b:amd64 (new) -> 1",
+                "would remove: c",
+            ]
+        );
+    }
+}
