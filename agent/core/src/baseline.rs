@@ -151,7 +151,8 @@ mod tests {
         });
         assert_eq!(baseline.approves(&facts(true, Some("optional"))), Some(ComplianceLevel::High));
         assert_eq!(baseline.approves(&facts(false, None)), Some(ComplianceLevel::High));
-        baseline.global_filters = vec![Filter { key: FilterKey::Product, values: vec!["Ubuntu22.04".into()] }];
+        baseline.global_filters =
+            vec![Filter { key: FilterKey::Product, values: vec!["Ubuntu22.04".into()] }];
         assert_eq!(baseline.approves(&facts(true, Some("optional"))), None);
     }
 }

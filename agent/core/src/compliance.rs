@@ -229,7 +229,9 @@ impl Bench<'_> {
             state,
             level: judged.map_or(ComplianceLevel::Unspecified, |(_, level)| level),
             is_security: judged.is_some_and(|(offer, _)| self.offers.is_security(offer)),
-            severity: judged.and_then(|(offer, _)| offer.priority.clone()).or_else(|| package.priority.clone()),
+            severity: judged
+                .and_then(|(offer, _)| offer.priority.clone())
+                .or_else(|| package.priority.clone()),
             installed: package.version.clone(),
             approved: approved.map(|(offer, _)| offer.version.clone()),
             installed_at: package.installed_at,

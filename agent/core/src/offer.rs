@@ -172,6 +172,10 @@ impl Offers {
 
     /// Whether any trusted security source has this version.
     pub fn is_security(&self, offer: &Offer) -> bool {
-        offer.repositories.iter().filter_map(|&id| self.repository(id)).any(|repository| repository.is_security)
+        offer
+            .repositories
+            .iter()
+            .filter_map(|&id| self.repository(id))
+            .any(|repository| repository.is_security)
     }
 }

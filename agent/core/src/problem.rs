@@ -80,7 +80,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(kind: ProblemKind, weight: Weight, place: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(
+        kind: ProblemKind,
+        weight: Weight,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { kind, weight, place: place.into(), line: None, message: message.into() }
     }
 

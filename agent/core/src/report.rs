@@ -46,7 +46,9 @@ pub struct HostFacts {
 pub enum Assessment {
     Complete,
     /// Something was unknown: "no updates" in such a report proves nothing.
-    Incomplete { because: Vec<Problem> },
+    Incomplete {
+        because: Vec<Problem>,
+    },
 }
 
 impl Assessment {
@@ -87,10 +89,16 @@ pub enum RunVerdict {
     /// Everything planned was read back as done, or nothing had to be done.
     Succeeded,
     /// Some of it was.
-    Partial { detail: String },
+    Partial {
+        detail: String,
+    },
     /// Nothing was changed, because this stood in the way.
-    Refused { detail: String },
-    Failed { detail: String },
+    Refused {
+        detail: String,
+    },
+    Failed {
+        detail: String,
+    },
 }
 
 /// What an apply run adds to a report.

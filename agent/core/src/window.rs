@@ -57,7 +57,9 @@ pub enum Verdict {
     /// A step may start: it is before the cutoff.
     Open(Occurrence),
     /// Closed, or past its cutoff; the next opening if there is one.
-    Shut { next: Option<Occurrence> },
+    Shut {
+        next: Option<Occurrence>,
+    },
 }
 
 impl Window {
@@ -235,8 +237,18 @@ mod tests {
             "2026-11-29T01:00:00Z",
             "2026-11-29T04:00:00Z",
         );
-        check_next("Mon..Fri 22:30 +90m", "2026-11-28T00:00:00Z", "2026-11-30T22:30:00Z", "2026-12-01T00:00:00Z");
-        check_next("Sat,Sun 00:00 +1h", "2026-11-28T01:00:00Z", "2026-11-29T00:00:00Z", "2026-11-29T01:00:00Z");
+        check_next(
+            "Mon..Fri 22:30 +90m",
+            "2026-11-28T00:00:00Z",
+            "2026-11-30T22:30:00Z",
+            "2026-12-01T00:00:00Z",
+        );
+        check_next(
+            "Sat,Sun 00:00 +1h",
+            "2026-11-28T01:00:00Z",
+            "2026-11-29T00:00:00Z",
+            "2026-11-29T01:00:00Z",
+        );
     }
 
     #[test]
@@ -269,11 +281,12 @@ mod tests {
     #[test]
     fn nothing_starts_after_the_cutoff() {
         let zone = |_: &str| Some(TimeZone::UTC);
-        let window =
-            Window::parse("w", "daily 10:00 +3h", SignedDuration::from_hours(1), zone).unwrap();
+        let window = Window::parse("w", "daily 10:00 +3h", SignedDuration::from_hours(1), zone).unwrap();
         let at = |now: &str| verdict(std::slice::from_ref(&window), now.parse().unwrap());
         assert!(matches!(at("2026-11-23T11:59:59Z"), Verdict::Open(_)));
-        let Verdict::Shut { next: Some(next) } = at("2026-11-23T12:00:00Z") else { panic!("open past its cutoff") };
+        let Verdict::Shut { next: Some(next) } = at("2026-11-23T12:00:00Z") else {
+            panic!("open past its cutoff")
+        };
         assert_eq!(next.start.to_string(), "2026-11-24T10:00:00Z");
     }
 
@@ -288,8 +301,14 @@ mod tests {
     fn mistakes_name_the_field() {
         check_error("Sun 02:00", "schedule \"Sun 02:00\" does not read like `Sun 02:00 +3h Europe/Berlin`");
         check_error("Sun 24:00 +1h", "schedule: \"24:00\" is no time of day; use HH:MM, 00:00 to 23:59");
-        check_error("Sun 02:00 +1h Mars/Base", "schedule: the time zone \"Mars/Base\" is not in the tz database");
-        check_error("Sun 02:00 +25h", "schedule: the window lasts 25h; it must last from 1 minute to 24 hours");
+        check_error(
+            "Sun 02:00 +1h Mars/Base",
+            "schedule: the time zone \"Mars/Base\" is not in the tz database",
+        );
+        check_error(
+            "Sun 02:00 +25h",
+            "schedule: the window lasts 25h; it must last from 1 minute to 24 hours",
+        );
         check_error(
             "Sunday 02:00 +1h",
             "schedule: \"Sunday\" is no day; use Mon Tue Wed Thu Fri Sat Sun, `Mon..Fri`, `Sat,Sun` or `daily`",

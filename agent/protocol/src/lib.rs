@@ -1,1 +1,9 @@
-//! Skeleton.
+//! The versioned wire types of patchd, and their conversions from and to the types of `patchd-core`.
+//!
+//! Text in, values out and back: no file, socket or clock is touched here.
+#![forbid(unsafe_code)]
+
+pub mod executor;
+pub mod frame;
+pub mod listing;
+pub mod report;

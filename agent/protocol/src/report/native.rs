@@ -1,0 +1,288 @@
+//! `patchd.report/1`: our own report document. It is written and read here, and rendered nowhere.
+//!
+//! Fields are only ever added to version 1; a field that changes its meaning makes a version 2.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The name and version of this format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum ReportSchema {
+    #[serde(rename = "patchd.report/1")]
+    V1,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationWire {
+    Scan,
+    Apply,
+}
+
+/// Whether the verdict rests on everything that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AssessmentWire {
+    Complete,
+    /// Something was unknown; `assessment_reasons` says what.
+    Incomplete,
+}
+
+/// The verdict in one word. An incomplete assessment is never `compliant`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ComplianceWire {
+    Compliant,
+    NonCompliant,
+    Unknown,
+}
+
+/// One report: who was looked at, when, by which rules, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReportDocument {
+    pub schema: ReportSchema,
+    pub id: String,
+    pub operation: OperationWire,
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub finished_at: Timestamp,
+    pub agent: AgentWire,
+    pub host: HostWire,
+    pub baseline: BaselineWire,
+    pub assessment: AssessmentWire,
+    /// Why the assessment is incomplete; empty if it is complete.
+    pub assessment_reasons: Vec<ProblemWire>,
+    pub summary: SummaryWire,
+    /// When the package lists were last fetched with success, as far as the host tells.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub refreshed_at: Option<Timestamp>,
+    pub method: MethodWire,
+    pub repositories: Vec<RepositoryWire>,
+    /// One item for each installed package.
+    pub items: Vec<ItemWire>,
+    /// The packages that are not at their candidate, or not at the version that the baseline asks for.
+    pub updates: Vec<UpdateWire>,
+    /// What installing all updates would bring in beside them.
+    pub new_packages: Vec<NewPackageWire>,
+    /// Everything that was met on the way, the reasons above included.
+    pub problems: Vec<ProblemWire>,
+    /// What was changed; only on an apply.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run: Option<RunWire>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentWire {
+    pub name: String,
+    pub version: String,
+}
+
+/// A yes, a no, or that it can't be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TristateWire {
+    /// `yes`, `no` or `unknown`.
+    pub answer: String,
+    /// Why: the evidence for a yes, what is lacking for an unknown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostWire {
+    /// The instance id on EC2, elsewhere a stable id of this installation.
+    pub id: String,
+    pub hostname: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    pub os: OsWire,
+    pub architecture: String,
+    pub kernel: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_id: Option<String>,
+    pub memory_bytes: u64,
+    pub needs_reboot: TristateWire,
+    pub other_patchers: Vec<OtherPatcherWire>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OsWire {
+    pub id: String,
+    pub version_id: String,
+    pub codename: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OtherPatcherWire {
+    pub name: String,
+    pub evidence: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BaselineWire {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SummaryWire {
+    pub compliance: ComplianceWire,
+    /// The worst level among what is not compliant; absent if all is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub non_compliant_severity: Option<String>,
+    pub packages: u64,
+    pub updates: u64,
+    pub security_updates: u64,
+    pub counts: CountsWire,
+}
+
+/// Patch Manager's counts, in snake case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CountsWire {
+    pub installed_count: u64,
+    pub installed_other_count: u64,
+    pub installed_pending_reboot_count: u64,
+    pub installed_rejected_count: u64,
+    pub missing_count: u64,
+    pub failed_count: u64,
+    pub not_applicable_count: u64,
+    pub critical_non_compliant_count: u64,
+    pub security_non_compliant_count: u64,
+    pub other_non_compliant_count: u64,
+}
+
+/// How the candidates were found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MethodWire {
+    /// `native`, or `asked_package_manager` where the host uses something that our reader does not know.
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RepositoryWire {
+    pub uri: String,
+    pub distribution: String,
+    pub component: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub suite: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub codename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub date: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub valid_until: Option<Timestamp>,
+    /// `signed`, `marked_trusted` or `untrusted`.
+    pub trust: String,
+    pub security: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemWire {
+    pub name: String,
+    pub architecture: String,
+    /// Patch Manager's state: `Installed`, `InstalledOther`, `Missing` …
+    pub state: String,
+    /// `COMPLIANT` or `NON_COMPLIANT`.
+    pub status: String,
+    /// Patch Manager's compliance level of the rule that matched.
+    pub level: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub classification: Option<String>,
+    /// For apt the package's `Priority`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub severity: Option<String>,
+    pub installed: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approved: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub installed_at: Option<Timestamp>,
+    /// Why the approved version is not installed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateWire {
+    pub name: String,
+    pub architecture: String,
+    pub installed: String,
+    pub candidate: String,
+    /// What the baseline asks for; it can be older than the candidate. Null if it asks for nothing.
+    pub approved: Option<String>,
+    pub security: bool,
+    /// Where the candidate comes from: `Label:Version/Suite`.
+    pub origin: String,
+    /// Advisory ids. Empty on apt hosts, whose archives carry none.
+    pub advisories: Vec<String>,
+    /// Why it is not installed yet: `held`, `pinned`, `phased`, `not_approved`, `dependency`, `removal_required`,
+    /// `failed`, `no_window`, `outside_window` or `ready`.
+    pub reason: String,
+    /// The same in a sentence.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewPackageWire {
+    pub name: String,
+    pub architecture: String,
+    pub version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemWire {
+    pub code: String,
+    /// The file, URL or command that it was met in.
+    pub place: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u64>,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunWire {
+    /// `succeeded`, `partial`, `refused` or `failed`; from what was read back, never from an exit code.
+    pub verdict: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub window: Option<String>,
+    pub transactions: Vec<TransactionWire>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransactionWire {
+    pub id: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    pub took_seconds: i64,
+    pub exit_code: Option<i32>,
+    pub changes: Vec<ChangeWire>,
+    pub output_tail: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeWire {
+    pub name: String,
+    pub architecture: String,
+    pub before: Option<String>,
+    pub planned: Option<String>,
+    pub after: Option<String>,
+    pub done: bool,
+}

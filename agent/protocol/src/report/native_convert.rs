@@ -1,0 +1,261 @@
+//! From the domain's report to `patchd.report/1`. Nothing is decided here: each field has one source.
+
+use patchd_core::compliance::{ComplianceItem, Counts, Update};
+use patchd_core::offer::{Method, NewPackage, Repository, Trust};
+use patchd_core::package::Version;
+use patchd_core::problem::Problem;
+use patchd_core::report::{
+    Assessment, Change, HostFacts, Operation, OtherPatcher, Report, RunRecord, RunVerdict, Transaction,
+    Tristate,
+};
+
+use super::native::{
+    AgentWire, AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, CountsWire, HostWire, ItemWire,
+    MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire, ReportDocument,
+    ReportSchema, RepositoryWire, RunWire, SummaryWire, TransactionWire, TristateWire, UpdateWire,
+};
+
+impl From<&Report> for ReportDocument {
+    fn from(report: &Report) -> Self {
+        let (assessment, reasons) = match report.assessment() {
+            Assessment::Complete => (AssessmentWire::Complete, Vec::new()),
+            Assessment::Incomplete { because } => {
+                (AssessmentWire::Incomplete, because.iter().map(ProblemWire::from).collect())
+            }
+        };
+        Self {
+            schema: ReportSchema::V1,
+            id: report.id.clone(),
+            operation: match report.operation {
+                Operation::Scan => OperationWire::Scan,
+                Operation::Apply => OperationWire::Apply,
+            },
+            started_at: report.started_at,
+            finished_at: report.finished_at,
+            agent: AgentWire { name: "patchd".into(), version: report.agent_version.clone() },
+            host: HostWire::from(&report.host),
+            baseline: BaselineWire { id: report.baseline_id.clone(), name: report.baseline_name.clone() },
+            assessment,
+            assessment_reasons: reasons,
+            summary: summary(report, assessment),
+            refreshed_at: report.offers.refreshed_at,
+            method: MethodWire::from(&report.offers.method),
+            repositories: report.offers.repositories.iter().map(RepositoryWire::from).collect(),
+            items: report.judgement.items.iter().map(ItemWire::from).collect(),
+            updates: report.judgement.updates.iter().map(UpdateWire::from).collect(),
+            new_packages: report.offers.new_packages.iter().map(NewPackageWire::from).collect(),
+            problems: report.all_problems().map(ProblemWire::from).collect(),
+            run: report.run.as_ref().map(RunWire::from),
+        }
+    }
+}
+
+fn summary(report: &Report, assessment: AssessmentWire) -> SummaryWire {
+    let judgement = &report.judgement;
+    let number = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    SummaryWire {
+        compliance: match (judgement.non_compliant_severity, assessment) {
+            (Some(_), _) => ComplianceWire::NonCompliant,
+            (None, AssessmentWire::Complete) => ComplianceWire::Compliant,
+            (None, AssessmentWire::Incomplete) => ComplianceWire::Unknown,
+        },
+        non_compliant_severity: judgement.non_compliant_severity.map(|level| level.as_str().into()),
+        packages: number(judgement.items.len()),
+        updates: number(judgement.updates.len()),
+        security_updates: number(judgement.updates.iter().filter(|update| update.is_security).count()),
+        counts: CountsWire::from(&judgement.counts),
+    }
+}
+
+impl From<&Counts> for CountsWire {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            installed_count: counts.installed,
+            installed_other_count: counts.installed_other,
+            installed_pending_reboot_count: counts.installed_pending_reboot,
+            installed_rejected_count: counts.installed_rejected,
+            missing_count: counts.missing,
+            failed_count: counts.failed,
+            not_applicable_count: counts.not_applicable,
+            critical_non_compliant_count: counts.critical_non_compliant,
+            security_non_compliant_count: counts.security_non_compliant,
+            other_non_compliant_count: counts.other_non_compliant,
+        }
+    }
+}
+
+impl From<&HostFacts> for HostWire {
+    fn from(host: &HostFacts) -> Self {
+        Self {
+            id: host.id.clone(),
+            hostname: host.hostname.clone(),
+            account: host.account.clone(),
+            region: host.region.clone(),
+            os: OsWire {
+                id: host.os.id.clone(),
+                version_id: host.os.version_id.clone(),
+                codename: host.os.version_codename.clone(),
+                name: host.os.pretty_name.clone(),
+            },
+            architecture: host.architecture.clone(),
+            kernel: host.kernel.clone(),
+            boot_id: host.boot_id.clone(),
+            memory_bytes: host.memory_bytes,
+            needs_reboot: TristateWire::from(&host.needs_reboot),
+            other_patchers: host.other_patchers.iter().map(OtherPatcherWire::from).collect(),
+        }
+    }
+}
+
+impl From<&Tristate> for TristateWire {
+    fn from(answer: &Tristate) -> Self {
+        let (answer, because) = match answer {
+            Tristate::Yes(because) => ("yes", Some(because.clone())),
+            Tristate::No => ("no", None),
+            Tristate::Unknown(because) => ("unknown", Some(because.clone())),
+        };
+        Self { answer: answer.into(), because }
+    }
+}
+
+impl From<&OtherPatcher> for OtherPatcherWire {
+    fn from(patcher: &OtherPatcher) -> Self {
+        Self { name: patcher.name.clone(), evidence: patcher.evidence.clone() }
+    }
+}
+
+impl From<&Method> for MethodWire {
+    fn from(method: &Method) -> Self {
+        match method {
+            Method::Native => Self { name: "native".into(), because: None },
+            Method::AskedPackageManager { because } => {
+                Self { name: "asked_package_manager".into(), because: Some(because.clone()) }
+            }
+        }
+    }
+}
+
+impl From<&Repository> for RepositoryWire {
+    fn from(repository: &Repository) -> Self {
+        Self {
+            uri: repository.uri.clone(),
+            distribution: repository.distribution.clone(),
+            component: repository.component.clone(),
+            origin: repository.origin.clone(),
+            label: repository.label.clone(),
+            suite: repository.suite.clone(),
+            codename: repository.codename.clone(),
+            version: repository.version.clone(),
+            date: repository.date,
+            valid_until: repository.valid_until,
+            trust: match repository.trust {
+                Trust::Signed => "signed",
+                Trust::MarkedTrusted => "marked_trusted",
+                Trust::Untrusted => "untrusted",
+            }
+            .into(),
+            security: repository.is_security,
+        }
+    }
+}
+
+impl From<&ComplianceItem> for ItemWire {
+    fn from(item: &ComplianceItem) -> Self {
+        Self {
+            name: item.package.name.as_str().into(),
+            architecture: item.package.architecture.as_str().into(),
+            state: item.state.as_str().into(),
+            status: if item.state.is_compliant() { "COMPLIANT" } else { "NON_COMPLIANT" }.into(),
+            level: item.level.as_str().into(),
+            classification: item.is_security.then(|| "Security".into()),
+            severity: item.severity.as_deref().map(str::to_owned),
+            installed: item.installed.as_str().into(),
+            approved: item.approved.as_ref().map(|version| version.as_str().into()),
+            installed_at: item.installed_at,
+            reason: item.reason.as_ref().map(|reason| reason.code().into()),
+            detail: item.reason.as_ref().map(patchd_core::compliance::WaitReason::sentence),
+        }
+    }
+}
+
+impl From<&Update> for UpdateWire {
+    fn from(update: &Update) -> Self {
+        Self {
+            name: update.package.name.as_str().into(),
+            architecture: update.package.architecture.as_str().into(),
+            installed: update.installed.as_str().into(),
+            candidate: update.candidate.as_str().into(),
+            approved: update.approved.as_ref().map(|version| version.as_str().into()),
+            security: update.is_security,
+            origin: update.origin.clone(),
+            advisories: update.advisories.clone(),
+            reason: update.reason.code().into(),
+            detail: update.reason.sentence(),
+        }
+    }
+}
+
+impl From<&NewPackage> for NewPackageWire {
+    fn from(new: &NewPackage) -> Self {
+        Self {
+            name: new.id.name.as_str().into(),
+            architecture: new.id.architecture.as_str().into(),
+            version: new.version.as_str().into(),
+        }
+    }
+}
+
+impl From<&Problem> for ProblemWire {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            code: problem.kind.code().into(),
+            place: problem.place.clone(),
+            line: problem.line,
+            message: problem.message.clone(),
+        }
+    }
+}
+
+impl From<&RunRecord> for RunWire {
+    fn from(run: &RunRecord) -> Self {
+        let (verdict, detail) = match &run.verdict {
+            RunVerdict::Succeeded => ("succeeded", None),
+            RunVerdict::Partial { detail } => ("partial", Some(detail.clone())),
+            RunVerdict::Refused { detail } => ("refused", Some(detail.clone())),
+            RunVerdict::Failed { detail } => ("failed", Some(detail.clone())),
+        };
+        Self {
+            verdict: verdict.into(),
+            detail,
+            window: run.window.clone(),
+            transactions: run.transactions.iter().map(TransactionWire::from).collect(),
+        }
+    }
+}
+
+impl From<&Transaction> for TransactionWire {
+    fn from(transaction: &Transaction) -> Self {
+        Self {
+            id: transaction.id.clone(),
+            started_at: transaction.started_at,
+            took_seconds: transaction.took.as_secs(),
+            exit_code: transaction.exit_code,
+            changes: transaction.changes.iter().map(ChangeWire::from).collect(),
+            output_tail: transaction.output_tail.clone(),
+        }
+    }
+}
+
+impl From<&Change> for ChangeWire {
+    fn from(change: &Change) -> Self {
+        let text = |version: &Option<Version>| version.as_ref().map(|version| version.as_str().to_owned());
+        Self {
+            name: change.package.name.as_str().into(),
+            architecture: change.package.architecture.as_str().into(),
+            before: text(&change.before),
+            planned: text(&change.planned),
+            after: text(&change.after),
+            done: change.is_done,
+        }
+    }
+}
