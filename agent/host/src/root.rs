@@ -81,7 +81,8 @@ impl Root {
 
 /// The names in `path` and its `..`, the last one first, without `/` and `.`.
 fn reversed_components(path: &Path) -> Vec<OsString> {
-    let is_step = |component: &Component<'_>| matches!(component, Component::Normal(_) | Component::ParentDir);
+    let is_step =
+        |component: &Component<'_>| matches!(component, Component::Normal(_) | Component::ParentDir);
     let mut components: Vec<_> =
         path.components().filter(is_step).map(|component| component.as_os_str().to_owned()).collect();
     components.reverse();

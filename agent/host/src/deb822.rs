@@ -1,0 +1,446 @@
+//! The stanza format of dpkg's and apt's files (deb822(5)): cuts a stream into stanzas, and a stanza into fields.
+//!
+//! It reads sound files as dpkg does, and goes on where dpkg would stop: a bad line is handed out as one, and the
+//! fields around it stay. It knows no field names and decodes no text: names and values are bytes.
+
+use std::io::{self, Read};
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter};
+use thiserror::Error;
+
+/// The longest stanza that is held in memory. The longest in Debian's archive is below a tenth of it.
+pub const MAX_STANZA: usize = 1 << 20;
+
+/// How much is asked of the source at once.
+const CHUNK: usize = 64 << 10;
+
+/// One stanza, without the empty lines around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stanza<'a> {
+    pub bytes: &'a [u8],
+    /// The line of the file on which it begins, counted from 1.
+    pub line: u64,
+    pub end: End,
+}
+
+/// How a stanza ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By an empty line, or by the end of the file after a whole line.
+    Whole,
+    /// The file ends without the last line's newline: it was cut, and nobody knows what is missing.
+    CutFile,
+    /// The stanza is longer than the limit; only its beginning is here.
+    CutHere,
+}
+
+/// Reads a source stanza by stanza, in bounded memory: one window, as long as the longest stanza and a chunk.
+///
+/// Stanzas are parted by empty lines. A line with a carriage return alone counts as empty, as it does for apt; a line
+/// of blanks and tabs does not, and belongs to the value before it, as it does for dpkg.
+#[derive(Debug)]
+pub struct StanzaReader<R> {
+    source: R,
+    window: Vec<u8>,
+    /// Where in the window the next stanza begins, and where the bytes that were read end.
+    start: usize,
+    filled: usize,
+    line: u64,
+    max_stanza: usize,
+    is_source_at_end: bool,
+    /// The last stanza was cut; what is left of it has to be passed over.
+    is_inside_cut: bool,
+    marks: EndMarks,
+}
+
+impl<R: Read> StanzaReader<R> {
+    pub fn new(source: R) -> Self {
+        Self::with_limit(source, MAX_STANZA)
+    }
+
+    /// The same with another limit for the length of a stanza.
+    pub fn with_limit(source: R, max_stanza: usize) -> Self {
+        Self {
+            source,
+            window: vec![0; CHUNK],
+            start: 0,
+            filled: 0,
+            line: 1,
+            max_stanza,
+            is_source_at_end: false,
+            is_inside_cut: false,
+            marks: EndMarks::new(),
+        }
+    }
+
+    /// The next stanza, or none at the end. An error is the source's own; the stanzas before it were handed out.
+    pub fn next_stanza(&mut self) -> io::Result<Option<Stanza<'_>>> {
+        self.skip_rest_of_cut()?;
+        self.skip_empty_lines()?;
+        let mut searched = 0;
+        let (length, end) = loop {
+            let unread = self.unread();
+            match self.marks.find(unread, searched) {
+                Some(length) if length <= self.max_stanza => break (length, End::Whole),
+                None if unread.len() <= self.max_stanza => {}
+                Some(_) | None => break (self.max_stanza, End::CutHere),
+            }
+            // A mark is three bytes at most, and may lie across two chunks.
+            searched = unread.len().saturating_sub(2);
+            if !self.fill()? {
+                match self.unread() {
+                    [] => return Ok(None),
+                    [.., b'\n'] => break (self.filled - self.start, End::Whole),
+                    _ => break (self.filled - self.start, End::CutFile),
+                }
+            }
+        };
+        self.is_inside_cut = end == End::CutHere;
+        let (from, line) = (self.start, self.line);
+        self.advance(length);
+        let bytes = self.window.get(from..self.start).unwrap_or_default();
+        Ok(Some(Stanza { bytes, line, end }))
+    }
+
+    /// The line that is read next, counted from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.window.get(self.start..self.filled).unwrap_or_default()
+    }
+
+    fn advance(&mut self, length: usize) {
+        let passed = self.window.get(self.start..self.start + length).unwrap_or_default();
+        self.line += memchr_iter(b'\n', passed).count() as u64;
+        self.start += length;
+    }
+
+    fn skip_empty_lines(&mut self) -> io::Result<()> {
+        loop {
+            match self.unread() {
+                [b'\n', ..] => self.advance(1),
+                [b'\r', b'\n', ..] => self.advance(2),
+                [] | [b'\r'] => {
+                    if !self.fill()? {
+                        return Ok(());
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn skip_rest_of_cut(&mut self) -> io::Result<()> {
+        while self.is_inside_cut {
+            let unread = self.unread();
+            if let Some(length) = self.marks.find(unread, 0) {
+                self.advance(length);
+                self.is_inside_cut = false;
+            } else {
+                self.advance(unread.len().saturating_sub(2));
+                if !self.fill()? {
+                    self.advance(self.unread().len());
+                    self.is_inside_cut = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads more behind what is unread; false at the end of the source.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.is_source_at_end {
+            return Ok(false);
+        }
+        self.window.copy_within(self.start..self.filled, 0);
+        self.filled -= self.start;
+        self.start = 0;
+        if self.window.len() - self.filled < CHUNK / 2 {
+            let longer = (self.window.len() * 2).min(self.max_stanza.saturating_add(CHUNK));
+            self.window.resize(longer.max(self.filled + CHUNK / 2), 0);
+        }
+        let free = self.window.get_mut(self.filled..).unwrap_or_default();
+        let count = loop {
+            match self.source.read(free) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.filled += count;
+        self.is_source_at_end = count == 0;
+        Ok(count != 0)
+    }
+}
+
+/// What ends a stanza, as prepared searches.
+#[derive(Debug)]
+struct EndMarks {
+    empty_line: Finder<'static>,
+    empty_line_with_return: Finder<'static>,
+}
+
+impl EndMarks {
+    fn new() -> Self {
+        Self { empty_line: Finder::new(b"\n\n"), empty_line_with_return: Finder::new(b"\n\r\n") }
+    }
+
+    /// The length of the stanza that `bytes` begin with, its last newline included, if its end is there.
+    fn find(&self, bytes: &[u8], searched: usize) -> Option<usize> {
+        let rest = bytes.get(searched..)?;
+        let plain = self.empty_line.find(rest);
+        let before = rest.get(..plain.unwrap_or(rest.len()))?;
+        self.empty_line_with_return.find(before).or(plain).map(|at| searched + at + 1)
+    }
+}
+
+/// One field of a stanza.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    pub name: &'a [u8],
+    /// Without the blanks around it. Of a value of several lines, each line but the first begins with a blank.
+    pub value: &'a [u8],
+    /// The line of the file on which it begins.
+    pub line: u64,
+}
+
+impl<'a> Field<'a> {
+    /// Whether it has this name; case doesn't count.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The lines of its value without the blanks around them; comment lines are left out.
+    pub fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let lines = self.value.split(|&byte| byte == b'\n');
+        lines.filter(|line| line.first() != Some(&b'#')).map(<[u8]>::trim_ascii)
+    }
+}
+
+/// A line that is part of no field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct BadLine {
+    pub line: u64,
+    pub reason: BadLineReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadLineReason {
+    #[error("the line is no field: it has no name and colon")]
+    NoColon,
+    #[error("the field has no name")]
+    NoName,
+    #[error("the line continues a field, but none comes before it")]
+    NothingToContinue,
+}
+
+impl<'a> Stanza<'a> {
+    /// Its fields in their order. A bad line, with the lines that continue it, is passed over and handed out as one.
+    pub fn fields(&self) -> Fields<'a> {
+        Fields { rest: self.bytes, line: self.line }
+    }
+}
+
+/// The iterator of `Stanza::fields`.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+    line: u64,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let line = self.line;
+            let (&first, entry) = (self.rest.first()?, self.take_entry());
+            // Comments are allowed by apt only; dpkg never writes one, so nothing of its files is lost here.
+            if first != b'#' {
+                return Some(parse_field(entry, line).map_err(|reason| BadLine { line, reason }));
+            }
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Cuts off the first line and the lines that continue it. A comment is one line, and a comment inside of a value
+    /// belongs to that value when another line of it follows. The work is linear in what is cut off.
+    fn take_entry(&mut self) -> &'a [u8] {
+        let is_comment = self.rest.first() == Some(&b'#');
+        let mut end = 0;
+        let mut newlines = 0;
+        loop {
+            let rest = self.rest.get(end..).unwrap_or_default();
+            let Some(length) = memchr(b'\n', rest) else {
+                end = self.rest.len();
+                break;
+            };
+            end += length + 1;
+            newlines += 1;
+            let comments = self.rest.get(end..).and_then(comments_before_continuation);
+            let Some((length, lines)) = comments.filter(|_| !is_comment) else {
+                break;
+            };
+            end += length;
+            newlines += lines;
+        }
+        let (entry, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, b""));
+        self.rest = rest;
+        self.line += newlines;
+        entry
+    }
+}
+
+/// If the value before `rest` goes on in it: the bytes and lines of the comments that come first.
+fn comments_before_continuation(rest: &[u8]) -> Option<(usize, u64)> {
+    let (mut length, mut lines) = (0, 0);
+    while rest.get(length) == Some(&b'#') {
+        length += memchr(b'\n', rest.get(length..)?)? + 1;
+        lines += 1;
+    }
+    rest.get(length).filter(|&&byte| is_blank(byte)).map(|_| (length, lines))
+}
+
+fn parse_field(entry: &[u8], line: u64) -> Result<Field<'_>, BadLineReason> {
+    if entry.first().is_some_and(|&byte| is_blank(byte)) {
+        return Err(BadLineReason::NothingToContinue);
+    }
+    let first_line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let colon = memchr(b':', first_line).ok_or(BadLineReason::NoColon)?;
+    let (name, value) = entry.split_at_checked(colon).ok_or(BadLineReason::NoColon)?;
+    let name = name.trim_ascii_end();
+    if name.is_empty() {
+        return Err(BadLineReason::NoName);
+    }
+    if name.iter().any(|&byte| is_blank(byte)) {
+        return Err(BadLineReason::NoColon);
+    }
+    Ok(Field { name, value: value.get(1..).unwrap_or_default().trim_ascii(), line })
+}
+
+/// dpkg's own white space, less the newline.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out a few bytes at a time, so that every mark lies across two reads somewhere.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            let (now, later) = self.0.split_at(count);
+            buffer[..count].copy_from_slice(now);
+            self.0 = later;
+            Ok(count)
+        }
+    }
+
+    fn stanzas(source: impl Read, limit: usize) -> Vec<(u64, String, End)> {
+        let mut reader = StanzaReader::with_limit(source, limit);
+        let mut all = Vec::new();
+        while let Some(stanza) = reader.next_stanza().unwrap() {
+            all.push((stanza.line, String::from_utf8_lossy(stanza.bytes).into_owned(), stanza.end));
+        }
+        all
+    }
+
+    #[track_caller]
+    fn check(text: &str, limit: usize, expected: &[(u64, &str, End)]) {
+        let expected: Vec<_> =
+            expected.iter().map(|&(line, text, end)| (line, text.to_owned(), end)).collect();
+        assert_eq!(stanzas(text.as_bytes(), limit), expected);
+        for step in 1..5 {
+            assert_eq!(stanzas(Drip(text.as_bytes(), step), limit), expected, "{step} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn stanzas_are_parted_by_empty_lines_only() {
+        check("", 99, &[]);
+        check("\n\r\n\n", 99, &[]);
+        check("A: 1\nB: 2\n\n\nC: 3\n", 99, &[(1, "A: 1\nB: 2\n", End::Whole), (5, "C: 3\n", End::Whole)]);
+        check(
+            "A: 1\n \t\n x\n\nB: 2\n\n",
+            99,
+            &[(1, "A: 1\n \t\n x\n", End::Whole), (5, "B: 2\n", End::Whole)],
+        );
+        check("A: 1\r\n\r\nB: 2\r\n\r\n", 99, &[(1, "A: 1\r\n", End::Whole), (3, "B: 2\r\n", End::Whole)]);
+    }
+
+    #[test]
+    fn a_cut_file_is_told_from_a_whole_one() {
+        check("A: 1\n\nB: 2", 99, &[(1, "A: 1\n", End::Whole), (3, "B: 2", End::CutFile)]);
+        check("A: 1\n\nB: 2\n", 99, &[(1, "A: 1\n", End::Whole), (3, "B: 2\n", End::Whole)]);
+    }
+
+    #[test]
+    fn a_stanza_beyond_the_limit_is_cut_and_the_next_one_is_found() {
+        for limit in 3..9 {
+            let text = "123456789\n1\n\nA:\n";
+            check(text, limit, &[(1, &text[..limit], End::CutHere), (4, "A:\n", End::Whole)]);
+        }
+        check("1234567\n\nA:\n", 8, &[(1, "1234567\n", End::Whole), (3, "A:\n", End::Whole)]);
+        check("1234567\n\nA:\n", 7, &[(1, "1234567", End::CutHere), (3, "A:\n", End::Whole)]);
+        check("123456789", 3, &[(1, "123", End::CutHere)]);
+    }
+
+    #[test]
+    fn a_stanza_of_many_chunks_comes_whole() {
+        let long = format!("A: {}\n", "x".repeat(5 * CHUNK));
+        let text = format!("{long}\n{long}\nB: 1\n");
+        let all = stanzas(text.as_bytes(), MAX_STANZA);
+        assert_eq!(
+            all.iter().map(|(line, text, _)| (*line, text.len())).collect::<Vec<_>>(),
+            [(1, long.len()), (3, long.len()), (5, 5)]
+        );
+    }
+
+    type Checked<'a> = Result<(&'a str, &'a str, u64), (u64, BadLineReason)>;
+
+    #[track_caller]
+    fn check_fields(text: &str, expected: &[Checked<'_>]) {
+        let stanza = Stanza { bytes: text.as_bytes(), line: 1, end: End::Whole };
+        let utf8 = |bytes| std::str::from_utf8(bytes).unwrap();
+        let fields: Vec<_> = stanza
+            .fields()
+            .map(|field| match field {
+                Ok(field) => Ok((utf8(field.name), utf8(field.value), field.line)),
+                Err(bad) => Err((bad.line, bad.reason)),
+            })
+            .collect();
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn fields_have_trimmed_values_of_one_or_more_lines() {
+        check_fields("A:1\nB :\t 2 \r\nC:\n", &[Ok(("A", "1", 1)), Ok(("B", "2", 2)), Ok(("C", "", 3))]);
+        check_fields("A: x: y\n z\n \n\t.\nB: 2", &[Ok(("A", "x: y\n z\n \n\t.", 1)), Ok(("B", "2", 5))]);
+        check_fields("A:\n a\n b\n", &[Ok(("A", "a\n b", 1))]);
+    }
+
+    #[test]
+    fn bad_lines_cost_themselves_and_no_field() {
+        check_fields("nonsense\n more\nA: 1\n", &[Err((1, BadLineReason::NoColon)), Ok(("A", "1", 3))]);
+        check_fields(
+            " x\nA: 1\n: 2\n",
+            &[Err((1, BadLineReason::NothingToContinue)), Ok(("A", "1", 2)), Err((3, BadLineReason::NoName))],
+        );
+        check_fields("A B: 1\n", &[Err((1, BadLineReason::NoColon))]);
+    }
+
+    #[test]
+    fn comments_are_passed_over() {
+        check_fields("# x: y\nA: 1\n#\n 2\n#\nB: 3\n# end\n", &[Ok(("A", "1\n#\n 2", 2)), Ok(("B", "3", 6))]);
+        let field = Field { name: b"A", value: b"1 \r\n#no\n 2", line: 1 };
+        assert_eq!(field.lines().collect::<Vec<_>>(), [b"1", b"2"]);
+    }
+}
