@@ -1,1 +1,10 @@
-//! Harness.
+//! What scenarios are made of: disposable roots with a real apt, signed repositories of toy packages, a real S3
+//! server, and the binaries of this workspace.
+//!
+//! Nothing here changes the machine that runs the tests: mounts live in a mount namespace of the test alone and files
+//! below the target directory. What a machine can't do is a skip with its reason, never a silent pass.
+
+pub mod binaries;
+pub mod command;
+pub mod outcome;
+pub mod place;

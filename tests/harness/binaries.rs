@@ -1,0 +1,50 @@
+//! The binaries of this workspace as cargo built them. It builds nothing itself: it refuses a stale one by name.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+use crate::place;
+
+/// The three programs.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    pub patchd: PathBuf,
+    pub patchd_executor: PathBuf,
+    pub patchctl: PathBuf,
+}
+
+impl Binaries {
+    /// Finds them beside the running test.
+    pub fn find() -> Result<Self> {
+        let directory = place::profile_directory()?;
+        Ok(Self {
+            patchd: fresh(&directory, "patchd")?,
+            patchd_executor: fresh(&directory, "patchd-executor")?,
+            patchctl: fresh(&directory, "patchctl")?,
+        })
+    }
+}
+
+/// The path of a binary that is not older than any of its sources, which cargo lists in the `.d` file beside it.
+fn fresh(directory: &Path, name: &str) -> Result<PathBuf> {
+    const CURE: &str = "run `cargo build --workspace --bins --tests`, or `cargo xtask test`, which does";
+    let binary = directory.join(name);
+    let Ok(built) = modified(&binary) else {
+        bail!("{} is not built: {CURE}", binary.display());
+    };
+    let list = directory.join(format!("{name}.d"));
+    let list = std::fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
+    let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
+    for source in sources.split_whitespace().map(Path::new) {
+        if modified(source).is_ok_and(|changed| built < changed) {
+            bail!("{} is older than {}: {CURE}", binary.display(), source.display());
+        }
+    }
+    Ok(binary)
+}
+
+fn modified(path: &Path) -> std::io::Result<SystemTime> {
+    path.metadata()?.modified()
+}
