@@ -343,3 +343,6 @@ fn count(items: &[ComplianceItem], not_applicable: u64) -> Counts {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests;
