@@ -4,7 +4,9 @@
 //! Nothing here changes the machine that runs the tests: mounts live in a mount namespace of the test alone and files
 //! below the target directory. What a machine can't do is a skip with its reason, never a silent pass.
 
+pub mod apt_root;
 pub mod binaries;
 pub mod command;
 pub mod outcome;
 pub mod place;
+pub mod repository;

@@ -1,3 +1,3 @@
 //! The scenarios: what an operator does, with real parts. One module a theme; what they share is in the harness.
 
-use patchd_tests as _;
+mod toys;
