@@ -1,5 +1,8 @@
-//! Reads this machine, or another root, and changes nothing.
+//! Reads this machine, or another root, and changes nothing of it. What its callers want written, reports and records, is
+//! written by `durable` and `file_store`, where they say and nowhere else.
 
 pub mod deb822;
+pub mod durable;
+pub mod file_store;
 pub mod read;
 pub mod root;
