@@ -80,6 +80,7 @@ pub struct InstalledPackage {
     /// The `Priority` and `Section` that the installed version was built with.
     pub priority: Option<Box<str>>,
     pub section: Option<Box<str>>,
+    /// Whether dpkg refuses to remove it unless forced: `Essential: yes` or `Protected: yes`.
     pub essential: bool,
     pub multi_arch_same: bool,
 }

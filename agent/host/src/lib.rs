@@ -2,7 +2,9 @@
 //! written by `durable` and `file_store`, where they say and nowhere else.
 
 pub mod deb822;
+pub mod dpkg;
 pub mod durable;
 pub mod file_store;
+pub mod problem_list;
 pub mod read;
 pub mod root;
