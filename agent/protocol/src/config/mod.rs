@@ -1,0 +1,46 @@
+//! Configuration: texts in, settings out. Which files there are, and in which order, is `patchd_host::config_files`.
+//!
+//! A text becomes a `fragment` (what one file says), fragments become an `input` (what they say together, the later
+//! file winning), the input becomes `Settings` (checked, with defaults). Every mistake of every file is listed at once.
+
+mod fragment;
+mod input;
+mod mistake;
+mod settings;
+mod value;
+
+use jiff::tz::TimeZone;
+
+pub use self::mistake::{Mistake, Mistakes};
+pub use self::settings::{
+    AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreLocation,
+    StoreSettings,
+};
+pub use self::value::parse_duration;
+
+/// One configuration file, read.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// What mistakes call it: its path.
+    pub name: String,
+    pub content: Vec<u8>,
+}
+
+/// Reads the files in their order: what a later one says of a key wins, and so does a later window of the same name.
+///
+/// `zone_of` resolves a time zone's IANA name.
+pub fn read(files: &[ConfigFile], zone_of: impl Fn(&str) -> Option<TimeZone>) -> Result<Settings, Mistakes> {
+    let mut mistakes = Vec::new();
+    let mut input = input::Input::default();
+    for file in files {
+        input.overlay(fragment::Fragment::parse(file, &mut mistakes));
+    }
+    let settings = settings::from_input(input, zone_of, &mut mistakes);
+    match Mistakes::new(mistakes) {
+        None => Ok(settings),
+        Some(mistakes) => Err(mistakes),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The configuration as its callers see it: texts in, settings or the full list of mistakes out.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::*;
+
+fn file(name: &str, text: &str) -> ConfigFile {
+    ConfigFile { name: name.into(), content: text.into() }
+}
+
+fn read_texts(texts: &[(&str, &str)]) -> Result<Settings, Mistakes> {
+    let files: Vec<_> = texts.iter().map(|(name, text)| file(name, text)).collect();
+    read(&files, |name| (name == "UTC").then_some(TimeZone::UTC))
+}
+
+#[track_caller]
+fn check_mistakes(text: &str, expected: &[&str]) {
+    let mistakes = read_texts(&[("patchd.toml", text)]).expect_err(text);
+    assert_eq!(mistakes.to_string().lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn nothing_said_is_the_default_and_has_no_window() {
+    assert_eq!(read_texts(&[]).unwrap(), Settings::default());
+    assert_eq!(read_texts(&[("a", "# nothing\n"), ("b", "[scan]\n")]).unwrap(), Settings::default());
+    assert!(Settings::default().windows.is_empty());
+}
+
+/// The lines of the shipped file that stand for a default, without their `#`.
+fn shipped_defaults() -> String {
+    let shipped = include_str!("../../../../packaging/patchd.toml");
+    let line = |line: &'static str| {
+        let rest = line.strip_prefix('#')?;
+        rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()).then_some(rest)
+    };
+    shipped.lines().map(|text| line(text).unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_shipped_file_shows_every_default() {
+    assert_eq!(read_texts(&[("shipped", &shipped_defaults())]).unwrap(), Settings::default());
+    assert_eq!(
+        read_texts(&[("as is", include_str!("../../../../packaging/patchd.toml"))]).unwrap(),
+        Settings::default()
+    );
+    // A key that the reader knows and the file doesn't show would be told here as one that may be used.
+    let defaults = shipped_defaults();
+    for section in ["agent", "scan", "store", "control", "log"] {
+        let asked = format!("[{section}]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
+        let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
+        let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
+        for key in keys.split(", ") {
+            let shown = defaults.lines().any(|line| line.starts_with(&format!("{key} = ")));
+            assert!(shown, "packaging/patchd.toml doesn't show {section}.{key}");
+        }
+    }
+}
+
+#[test]
+fn a_later_file_wins_key_by_key_and_window_by_window() {
+    let settings = read_texts(&[
+        (
+            "patchd.toml",
+            "[scan]\ninterval = \"2h\"\nrefresh = false\n[store]\nregion = \"eu-west-1\"\n\
+             [[window]]\nname = \"a\"\nschedule = \"Sun 02:00 +3h\"\n[[window]]\nname = \"b\"\nschedule = \"Mon 02:00 +3h\"\n",
+        ),
+        (
+            "10-site.toml",
+            "[scan]\ninterval = \"3h\"\n[store]\nregion = \"\"\n[[window]]\nname = \"a\"\nschedule = \"Sat 04:00 +1h UTC\"\ncutoff=\"30m\"\n",
+        ),
+    ])
+    .unwrap();
+    assert_eq!(settings.scan.interval, Duration::from_secs(3 * 3_600));
+    assert!(!settings.scan.refresh);
+    assert_eq!(settings.store.s3.region, None);
+    let names: Vec<_> = settings.windows.iter().map(|window| window.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let open = patchd_core::window::verdict(&settings.windows, "2026-11-28T04:29:00Z".parse().unwrap());
+    assert!(matches!(open, patchd_core::window::Verdict::Open(_)), "{open:?}");
+}
+
+#[test]
+fn every_value_is_taken() {
+    let settings = read_texts(&[(
+        "patchd.toml",
+        "[agent]\nhost_id = \"web-1\"\n[scan]\nmax_list_age = \"1d12h\"\n\
+         [store]\nurl = \"s3://reports/fleet\"\nendpoint = \"http://127.0.0.1:8333\"\npath_style = true\n\
+         region = \"eu-central-1\"\nkms_key_id = \"alias/reports\"\nexpected_bucket_owner = \"123456789012\"\n\
+         [control]\nread_group = \"\"\nchange_users = [\"deploy\", \"1001\"]\nchange_groups = [\"wheel\"]\n\
+         [log]\nlevel = \"debug\"\n",
+    )])
+    .unwrap();
+    assert_eq!(settings.agent.host_id.as_deref(), Some("web-1"));
+    assert_eq!(settings.scan.max_list_age, Duration::from_secs(36 * 3_600));
+    let location = StoreLocation::S3 { bucket: "reports".into(), prefix: "fleet".into() };
+    assert_eq!(settings.store.location, location);
+    assert_eq!(
+        settings.store.s3,
+        S3Settings {
+            endpoint: Some("http://127.0.0.1:8333".into()),
+            path_style: true,
+            region: Some("eu-central-1".into()),
+            kms_key_id: Some("alias/reports".into()),
+            expected_bucket_owner: Some("123456789012".into()),
+        }
+    );
+    assert_eq!(settings.control.read_group, None);
+    assert_eq!(settings.control.change_users, ["deploy", "1001"]);
+    assert_eq!(settings.control.change_groups, ["wheel"]);
+    assert_eq!(settings.log.level, LogLevel::Debug);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line_and_what_to_do() {
+    check_mistakes(
+        "[scan]\nintreval = \"1h\"\nrefresh = \"yes\"\nmax_list_age = \"soon\"\n\n[stoer]\nurl = 1\n[log]\nlevel = \"inof\"\n",
+        &[
+            "patchd.toml:2: scan.intreval: there is no key \"intreval\"; did you mean `interval`?",
+            "patchd.toml:3: scan.refresh: it must be true or false, not a text",
+            "patchd.toml:4: scan.max_list_age: \"soon\" is no duration; write it like 90s, 15m, 1h, 7d or 1h30m",
+            "patchd.toml:6: there is no section \"stoer\"; did you mean `store`?",
+            "patchd.toml:9: log.level: \"inof\" is no level; did you mean `info`?",
+        ],
+    );
+    check_mistakes(
+        "scan = 1\n[window]\nname = \"x\"\n",
+        &[
+            "patchd.toml:1: scan: it is a section; write it as [scan]",
+            "patchd.toml:2: window: write it as [[window]]",
+        ],
+    );
+    check_mistakes(
+        "[scan]\ninterval = \"5s\"\n[control]\nchange_users = [\"a\", 1]\nchange_groups = [\"a b\"]\n",
+        &[
+            "patchd.toml:2: scan.interval: \"5s\" is out of bounds; use 1m to 31d",
+            "patchd.toml:4: control.change_users: it must be a list of texts in quotes, not a list",
+            "patchd.toml:5: control.change_groups: \"a b\" is no name or number of a user or group",
+        ],
+    );
+}
+
+#[test]
+fn a_bad_window_is_told_and_hides_no_other_mistake() {
+    check_mistakes(
+        "[[window]]\nname = \"a\"\nschedule = \"Sunday 02:00 +3h\"\n\n[[window]]\nschedule = \"Sun 02:00 +3h\"\n\n\
+         [[window]]\nname = \"c\"\nschedule = \"Sun 02:00 +3h\"\ncutoff = \"4h\"\n\n[[window]]\nname = \"d\"\n\
+         schedule = \"Sun 02:00 +3h Mars/Base\"\n[[window]]\nname = \"e\"\nschedule = \"Sun 02:00 +3h\"\n\
+         [[window]]\nname = \"e\"\nschedule = \"Mon 02:00 +3h\"\n",
+        &[
+            "patchd.toml:3: window.schedule: \"Sunday\" is no day; use Mon Tue Wed Thu Fri Sat Sun, \
+             `Mon..Fri`, `Sat,Sun` or `daily`",
+            "patchd.toml:5: window.name: the window has none; write name = \"weekly\" and schedule = \
+             \"Sun 02:00 +3h UTC\"",
+            "patchd.toml:11: window.cutoff: 4h before the end leaves nothing of a window of 3h",
+            "patchd.toml:15: window.schedule: the time zone \"Mars/Base\" is not in the tz database",
+            "patchd.toml:19: window.name: \"e\" is already the name of the window in line 16; give it another",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line_and_the_rest_is_read() {
+    let mistakes = read_texts(&[("a.toml", "[scan]\ninterval = \n[log]\nlevel = \"loud\"\n")]).unwrap_err();
+    let lines: Vec<_> = mistakes.list().iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [Some(2), Some(4)], "{mistakes}");
+    let twice = read_texts(&[("a.toml", "[log]\nlevel = \"info\"\nlevel = \"warn\"\n")]).unwrap_err();
+    assert_eq!(twice.list().first().and_then(|mistake| mistake.line), Some(3), "{twice}");
+
+    let bytes = ConfigFile { name: "b.toml".into(), content: b"[log]\nlevel = \"\xff\"\n".to_vec() };
+    let mistakes = read(&[bytes], |_| None).unwrap_err();
+    assert!(mistakes.to_string().starts_with("b.toml:2: a byte here is not UTF-8"), "{mistakes}");
+}
+
+#[test]
+fn hostile_texts_are_refused_in_bounded_depth_and_length() {
+    for text in
+        ["[".repeat(100_000), format!("a = {}", "[".repeat(100_000)), format!("{} = 1", "a.".repeat(50_000))]
+    {
+        let mistakes = read_texts(&[("deep", &text)]).unwrap_err();
+        assert!(mistakes.list().iter().all(|mistake| mistake.message.len() < 500), "{mistakes}");
+    }
+}
