@@ -7,6 +7,8 @@
 mod gate;
 mod setup;
 mod tally;
+#[cfg(test)]
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
