@@ -6,6 +6,7 @@
 
 pub mod baseline;
 pub mod compliance;
+pub mod dependency;
 pub mod inventory;
 pub mod offer;
 pub mod os;
