@@ -9,3 +9,4 @@ pub mod executor;
 pub mod frame;
 pub mod listing;
 pub mod report;
+pub mod store_url;
