@@ -6,6 +6,7 @@ pub mod deb822;
 pub mod dpkg;
 pub mod durable;
 pub mod file_store;
+pub mod os;
 pub mod problem_list;
 pub mod read;
 pub mod root;
