@@ -2,10 +2,12 @@
 //! written by `durable` and `file_store`, where they say and nowhere else.
 
 pub mod config_files;
+pub mod container;
 pub mod deb822;
 pub mod dpkg;
 pub mod durable;
 pub mod file_store;
+pub mod machine;
 pub mod os;
 pub mod problem_list;
 pub mod read;
