@@ -11,4 +11,5 @@ pub mod machine;
 pub mod os;
 pub mod problem_list;
 pub mod read;
+pub mod reboot;
 pub mod root;

@@ -1,0 +1,241 @@
+//! Whether a host has to be rebooted for what is installed on it to run: yes, no, or nobody can tell.
+//!
+//! It looks at the mark that packages leave and at the kernel. Services that still run old code are not its matter.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use patchd_core::inventory::{InstalledPackage, Inventory};
+use patchd_core::package::Version;
+use patchd_core::report::Tristate;
+use patchd_core::version::deb;
+
+use crate::machine::Machine;
+use crate::problem_list::quoted;
+use crate::read;
+use crate::root::Root;
+
+const MARK: &str = "run/reboot-required";
+const MARK_PACKAGES: &str = "run/reboot-required.pkgs";
+const MAX_FILE: u64 = 1 << 20;
+/// How many packages an answer names.
+const MAX_NAMES: usize = 10;
+
+/// What the running system says of its kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernel<'a> {
+    /// `uname -r`
+    pub release: &'a str,
+    /// The version of the package that it was built as, where it tells.
+    pub package_version: Option<&'a str>,
+}
+
+/// Whether the host needs a reboot. `container` is set where the kernel is another's.
+pub fn find_need(root: &Root, inventory: &Inventory, machine: &Machine, container: Option<&str>) -> Tristate {
+    if let Some(reason) = marked(root) {
+        return Tristate::Yes(reason);
+    }
+    if container.is_some() {
+        return Tristate::No;
+    }
+    let Some(release) = machine.kernel.as_deref() else {
+        return Tristate::Unknown("this root isn't running, so that there is no kernel to compare".into());
+    };
+    let signature = read::read(root, "proc/version_signature", MAX_FILE).unwrap_or_default();
+    let signature = String::from_utf8_lossy(&signature);
+    let build = machine.kernel_build.as_deref().unwrap_or_default();
+    let package_version = version_in_signature(&signature).or_else(|| version_in_build(build));
+    compare_kernels(inventory, Kernel { release, package_version })
+}
+
+/// The reason in the mark that maintainer scripts leave until the next boot.
+fn marked(root: &Root) -> Option<String> {
+    let is_there = |name: &str| root.resolve(name).is_ok_and(|path| path.exists());
+    if !is_there(MARK) {
+        return None;
+    }
+    let content = read::read(root, MARK_PACKAGES, MAX_FILE).unwrap_or_default();
+    let lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let packages: BTreeSet<_> = lines.filter(|line| !line.is_empty()).collect();
+    let mut names: Vec<_> = packages.iter().take(MAX_NAMES).map(|name| bare(name)).collect();
+    if names.len() < packages.len() {
+        names.push(format!("{} more", packages.len() - names.len()));
+    }
+    let whose = if names.is_empty() { "a package".to_owned() } else { names.join(", ") };
+    Some(format!("{whose} asked for it in /{MARK}"))
+}
+
+/// A package name as it is; anything else in quotes.
+fn bare(name: &[u8]) -> String {
+    let text =
+        std::str::from_utf8(name).ok().filter(|text| patchd_core::package::PackageName::parse(text).is_ok());
+    text.map_or_else(|| quoted(name), str::to_owned)
+}
+
+/// Holds the running kernel against the newest one that is installed and configured.
+pub fn compare_kernels(inventory: &Inventory, running: Kernel<'_>) -> Tristate {
+    let images = || inventory.packages.iter().filter_map(Image::of);
+    let Some(newest) = images().max_by(|a, b| a.order(b)) else {
+        return Tristate::Unknown(format!("no kernel package is installed, but {} runs", running.release));
+    };
+    let is_newest = images().any(|image| image.release == running.release && image.order(&newest).is_eq());
+    let is_known = images().any(|image| image.release == running.release)
+        || inventory
+            .residual
+            .iter()
+            .any(|package| release_of(package.id.name.as_str()) == Some(running.release));
+    match (is_newest, is_known, running.package_version) {
+        (true, _, Some(version)) if newest.is_build(version) => Tristate::No,
+        (true, _, Some(version)) => Tristate::Yes(format!(
+            "kernel {} is installed as {}, but its build {version} runs",
+            newest.release, newest.version
+        )),
+        (true, _, None) => Tristate::Unknown(format!(
+            "kernel {} runs, but it doesn't tell whether it is the build {} that is installed",
+            running.release, newest.version
+        )),
+        (false, true, _) => {
+            Tristate::Yes(format!("kernel {} is installed, but {} runs", newest.release, running.release))
+        }
+        (false, false, _) => Tristate::Unknown(format!(
+            "the kernel {} that runs belongs to no package here; {} is the newest that is installed",
+            running.release, newest.release
+        )),
+    }
+}
+
+/// An installed kernel.
+struct Image<'a> {
+    release: &'a str,
+    version: &'a Version,
+}
+
+impl<'a> Image<'a> {
+    /// The kernel of a package, if it is one that a boot can start.
+    fn of(package: &'a InstalledPackage) -> Option<Self> {
+        let release = release_of(package.id.name.as_str()).filter(|_| !package.state.is_broken())?;
+        Some(Self { release, version: &package.version })
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        deb::compare(self.version.as_str(), other.version.as_str())
+    }
+
+    /// Whether a kernel that calls itself `version` is this one. An image that was only signed again has a `+1` behind
+    /// the version that the kernel knows.
+    fn is_build(&self, version: &str) -> bool {
+        let own = self.version.as_str();
+        let unsigned = own.rsplit_once('+').map_or(own, |(version, _)| version);
+        deb::compare(version, own).is_eq() || deb::compare(version, unsigned).is_eq()
+    }
+}
+
+/// The `uname -r` of a kernel package: `linux-image-RELEASE`, also of the twin whose image is not signed. Packages that
+/// only pull the newest kernel in, and those with debugging symbols, are none.
+fn release_of(name: &str) -> Option<&str> {
+    let release = name.strip_prefix("linux-image-")?;
+    let release = release.strip_prefix("unsigned-").unwrap_or(release);
+    let release = release.strip_suffix("-unsigned").unwrap_or(release);
+    let is_debugging = release.ends_with("-dbg") || release.ends_with("-dbgsym");
+    (release.starts_with(|c: char| c.is_ascii_digit()) && !is_debugging).then_some(release)
+}
+
+/// Debian puts the package's version into `uname -v`: `#1 SMP … Debian 6.1.76-1 (2024-02-01)`.
+fn version_in_build(build: &str) -> Option<&str> {
+    build.split_once("Debian ")?.1.split_ascii_whitespace().next()
+}
+
+/// Ubuntu has a file for it: `Ubuntu 6.8.0-1021.23-aws 6.8.12`, with the flavour behind the version.
+fn version_in_signature(signature: &str) -> Option<&str> {
+    let version = signature.strip_prefix("Ubuntu ")?.split_ascii_whitespace().next()?;
+    version.rsplit_once('-').map(|(version, _)| version)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn inventory(packages: &[(&str, &str, &str)]) -> Inventory {
+        let stanza = |&(name, version, state): &(&str, &str, &str)| {
+            format!("Package: {name}\nStatus: {state}\nArchitecture: amd64\nVersion: {version}\n\n")
+        };
+        let text: String = packages.iter().map(stanza).collect();
+        crate::dpkg::parse_status(text.as_bytes(), Path::new("status"))
+    }
+
+    const OK: &str = "install ok installed";
+
+    #[track_caller]
+    fn check(packages: &[(&str, &str, &str)], release: &str, package_version: Option<&str>, expected: char) {
+        let need = compare_kernels(&inventory(packages), Kernel { release, package_version });
+        let found = match need {
+            Tristate::Yes(_) => 'y',
+            Tristate::No => 'n',
+            Tristate::Unknown(_) => '?',
+        };
+        assert_eq!(found, expected, "{need:?}");
+    }
+
+    #[test]
+    fn the_running_kernel_is_held_against_the_newest_one() {
+        let old = ("linux-image-6.1.0-9-amd64", "6.1.27-1", OK);
+        let new = ("linux-image-6.1.0-18-amd64", "6.1.76-1", OK);
+        let others = [
+            ("linux-image-amd64", "6.9-1", OK),
+            ("linux-image-6.9.0-1-amd64-dbg", "6.9-1", OK),
+            ("linux-image-6.9.0-1-amd64", "6.9-1", "deinstall ok config-files"),
+            ("linux-image-6.9.0-2-amd64", "6.9-2", "install ok half-configured"),
+        ];
+        let both = [&[old, new][..], &others].concat();
+        check(&both, "6.1.0-18-amd64", Some("6.1.76-1"), 'n');
+        check(&both, "6.1.0-9-amd64", Some("6.1.27-1"), 'y');
+        check(&both, "6.1.0-18-amd64", Some("6.1.70-1"), 'y');
+        check(&both, "6.1.0-18-amd64", None, '?');
+        check(&both, "6.9.0-1-amd64", None, 'y');
+        check(&both, "5.10.0-custom", None, '?');
+        check(&others, "6.1.0-9-amd64", None, '?');
+    }
+
+    #[test]
+    fn flavours_and_twins_of_one_version_are_all_newest() {
+        let packages = [
+            ("linux-image-6.1.0-18-amd64-unsigned", "6.1.76-1", OK),
+            ("linux-image-6.1.0-18-cloud-amd64", "6.1.76-1", OK),
+        ];
+        check(&packages, "6.1.0-18-cloud-amd64", Some("6.1.76-1"), 'n');
+        check(&packages, "6.1.0-18-amd64", Some("6.1.76-1"), 'n');
+        let signed = [("linux-image-6.8.0-1021-aws", "6.8.0-1021.23~22.04.1+1", OK)];
+        check(&signed, "6.8.0-1021-aws", Some("6.8.0-1021.23~22.04.1"), 'n');
+        let unsigned = [("linux-image-unsigned-6.8.0-1021-aws", "6.8.0-1021.23", OK)];
+        check(&unsigned, "6.8.0-1021-aws", Some("6.8.0-1021.22"), 'y');
+    }
+
+    #[test]
+    fn the_kernel_names_the_package_it_was_built_as() {
+        let build = "#1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 (2024-02-01)";
+        assert_eq!(version_in_build(build), Some("6.1.76-1"));
+        assert_eq!(version_in_build("#1 SMP PREEMPT_DYNAMIC @0"), None);
+        let signature = "Ubuntu 6.8.0-1021.23~22.04.1-aws 6.8.12\n";
+        assert_eq!(version_in_signature(signature), Some("6.8.0-1021.23~22.04.1"));
+        assert_eq!(version_in_signature(""), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file needs no atomic write")]
+    fn the_mark_counts_even_in_a_container_and_names_each_package_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::at(directory.path());
+        let machine = crate::machine::read_machine(&root, &mut crate::problem_list::ProblemList::new(""));
+        let inventory = inventory(&[("linux-image-6.1.0-18-amd64", "6.1.76-1", OK)]);
+        let need = |container| find_need(&root, &inventory, &machine, container);
+        assert_eq!(need(Some("docker")), Tristate::No);
+        assert!(matches!(need(None), Tristate::Unknown(_)));
+        std::fs::create_dir(root.path("run")).unwrap();
+        std::fs::write(root.path(MARK), "*** System restart required ***\n").unwrap();
+        std::fs::write(root.path(MARK_PACKAGES), "libc6\ndbus\nlibc6\nx y\n").unwrap();
+        let expected = "dbus, libc6, \"x y\" asked for it in /run/reboot-required";
+        assert_eq!(need(Some("docker")), Tristate::Yes(expected.into()));
+    }
+}
