@@ -7,6 +7,7 @@
 pub mod baseline;
 pub mod compliance;
 pub mod dependency;
+pub mod gate;
 pub mod inventory;
 pub mod offer;
 pub mod os;
@@ -14,5 +15,6 @@ pub mod package;
 pub mod plan;
 pub mod problem;
 pub mod report;
+pub mod run;
 pub mod version;
 pub mod window;

@@ -1,0 +1,242 @@
+//! A run: one pass from facts to report. `step` is the only way in which it moves.
+//!
+//! It performs nothing: it says which effect comes next, and is told what came of it. A crash is an event like any
+//! other, `Restarted`, since what the crash cut is unknown: reads are repeated, and a transaction is asked about and
+//! never started again.
+
+pub mod event;
+mod record;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
+use crate::gate::Shut;
+use crate::package::{InvalidWord, PackageName};
+use crate::plan::Plan;
+use crate::report::{Assessment, Operation, RunRecord, RunVerdict};
+
+/// How often a run may be cut by a crash before it is given up: a run that kills the agent must not do so for ever.
+pub const MAX_RESTARTS: u8 = 3;
+
+/// How often the executor is asked about a transaction that goes on. The driver pauses between two questions.
+pub const MAX_RECALLS: u16 = 720;
+
+/// The same when the executor gives no answer at all.
+pub const MAX_LOST_RECALLS: u16 = 20;
+
+/// The name of a run, and of the report that it writes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(PackageName);
+
+impl RunId {
+    /// Takes letters, digits, `.`, `_`, `+` and `-`: fit for a file name, a key and a log field.
+    pub fn parse(text: &str) -> Result<Self, InvalidWord> {
+        match text.chars().next() {
+            Some('.') => Err(InvalidWord::Character('.')),
+            _ if 64 < text.len() => Err(InvalidWord::TooLong),
+            _ => PackageName::parse(text).map(Self),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Whether a run fetches the package lists before it looks at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefreshPolicy {
+    Refresh,
+    UseListsAsTheyAre,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub id: RunId,
+    pub operation: Operation,
+    pub refresh: RefreshPolicy,
+}
+
+/// A run and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunState {
+    pub order: Order,
+    /// Who asked the run to stop, if anybody did. It is honoured between two steps, never within one.
+    pub stop: Option<String>,
+    pub restarts: u8,
+    pub phase: Phase,
+}
+
+/// How far a run has come, with what it needs to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    Queued,
+    Refreshing {
+        transaction: String,
+    },
+    Assessing {
+        refresh: Option<RefreshOutcome>,
+        purpose: Purpose,
+    },
+    /// The package manager's dry run is asked whether it comes to the same plan.
+    Planning {
+        refresh: Option<RefreshOutcome>,
+        assessment: Assessment,
+        plan: Plan,
+        round: Round,
+    },
+    Gating {
+        refresh: Option<RefreshOutcome>,
+        assessment: Assessment,
+        plan: Plan,
+    },
+    Applying(Underway),
+    /// What came of the transaction is unknown, and the executor is asked.
+    Recalling {
+        underway: Underway,
+        asked: u16,
+        lost: u16,
+    },
+    ReadingBack {
+        underway: Underway,
+        ending: Ending,
+    },
+    Reporting {
+        refresh: Option<RefreshOutcome>,
+        result: Option<ApplyResult>,
+    },
+    Concluded {
+        verdict: RunVerdict,
+        /// The shut gates, if those were the reason.
+        gates: Vec<Shut>,
+        is_reported: bool,
+    },
+}
+
+/// Why the host is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// For the report of a scan.
+    Scan,
+    /// To see what an apply has to do.
+    Before,
+    /// For the report of an apply whose end is known.
+    Final(ApplyResult),
+}
+
+/// How often a plan went through the dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Round {
+    /// What the baseline asks for: the dry run may add what that depends on.
+    Proposed,
+    /// With what it depends on: now the dry run must come to exactly this.
+    Settled,
+}
+
+/// A transaction that was asked for: from here on something may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Underway {
+    pub refresh: Option<RefreshOutcome>,
+    pub transaction: String,
+    pub started_at: Timestamp,
+    pub window: String,
+    pub plan: Plan,
+}
+
+/// How a transaction ended, as far as the executor knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    Known(TransactionEnd),
+    Unknown { because: String },
+}
+
+/// What an apply came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyResult {
+    pub record: RunRecord,
+    pub gates: Vec<Shut>,
+}
+
+impl Phase {
+    /// The stable name that the API and logs use.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Refreshing { .. } => "refreshing",
+            Self::Assessing { .. } => "assessing",
+            Self::Planning { .. } => "planning",
+            Self::Gating { .. } => "gating",
+            Self::Applying(_) => "applying",
+            Self::Recalling { .. } => "recalling",
+            Self::ReadingBack { .. } => "reading_back",
+            Self::Reporting { .. } => "reporting",
+            Self::Concluded { .. } => "concluded",
+        }
+    }
+
+    /// Whether the run has not asked for a change yet.
+    fn is_before_change(&self) -> bool {
+        match self {
+            Self::Queued | Self::Refreshing { .. } | Self::Planning { .. } | Self::Gating { .. } => true,
+            Self::Assessing { purpose, .. } => !matches!(purpose, Purpose::Final(_)),
+            Self::Applying(_)
+            | Self::Recalling { .. }
+            | Self::ReadingBack { .. }
+            | Self::Reporting { .. }
+            | Self::Concluded { .. } => false,
+        }
+    }
+}
+
+/// An event that a run in this phase can't have: a bug of the driver, or a journal that somebody wrote into.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a run that is {phase} can't take the event {event}")]
+pub struct IllegalTransition {
+    pub phase: &'static str,
+    pub event: &'static str,
+}
+
+impl RunState {
+    pub fn new(order: Order) -> Self {
+        Self { order, stop: None, restarts: 0, phase: Phase::Queued }
+    }
+
+    pub fn is_concluded(&self) -> bool {
+        matches!(self.phase, Phase::Concluded { .. })
+    }
+
+    /// Whether a stop request would still be honoured.
+    pub fn is_stoppable(&self) -> bool {
+        self.phase.is_before_change()
+    }
+}
+
+/// Moves a run: its state after `event`, and what is to be done next. At most one effect is ever under way.
+pub fn step(run: RunState, event: Event) -> Result<(RunState, Vec<Effect>), IllegalTransition> {
+    match event {
+        Event::StopRequested { by } => Ok(run.note_stop(by)),
+        Event::Restarted => Ok(run.restart()),
+        Event::Lost { detail } => run.lose(detail),
+        Event::Refused { detail } => run.take_refusal(detail),
+        answer => run.take_answer(answer),
+    }
+}
