@@ -321,7 +321,7 @@ impl Bench<'_> {
     }
 }
 
-fn count(items: &[ComplianceItem], not_applicable: u64) -> Counts {
+pub(crate) fn count(items: &[ComplianceItem], not_applicable: u64) -> Counts {
     let mut counts = Counts { not_applicable, ..Counts::default() };
     for item in items {
         let of_state = match item.state {

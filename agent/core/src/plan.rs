@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::compliance::{Judgement, WaitReason};
 use crate::package::{PackageId, PackageName, Version};
 
 /// One package that the plan moves.
@@ -47,6 +48,26 @@ impl Plan {
         }
     }
 
+    /// What the baseline asks for and nothing but a window keeps back; `None` if there is nothing.
+    pub fn of_approved(judgement: &Judgement) -> Option<Self> {
+        let is_free = |reason: &WaitReason| {
+            matches!(reason, WaitReason::NoWindow | WaitReason::OutsideWindow { .. } | WaitReason::Ready)
+        };
+        let changes = judgement
+            .updates
+            .iter()
+            .filter(|update| is_free(&update.reason))
+            .filter_map(|update| {
+                Some(PlannedChange {
+                    package: update.package.clone(),
+                    from: Some(update.installed.clone()),
+                    to: update.approved.clone()?,
+                })
+            })
+            .collect();
+        Self::try_new(changes).ok()
+    }
+
     /// Sorted by package, each package once, never empty.
     pub fn changes(&self) -> &[PlannedChange] {
         &self.changes
@@ -77,6 +98,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compliance::{Counts, Update};
     use crate::package::Architecture;
 
     fn change(name: &str, from: Option<&str>, to: &str) -> PlannedChange {
@@ -88,6 +110,40 @@ mod tests {
             from: from.map(|from| Version::parse(from).unwrap()),
             to: Version::parse(to).unwrap(),
         }
+    }
+
+    fn update(name: &str, approved: Option<&str>, reason: WaitReason) -> Update {
+        let PlannedChange { package, to, .. } = change(name, None, "3");
+        Update {
+            package,
+            installed: Version::parse("1").unwrap(),
+            candidate: to,
+            approved: approved.map(|version| Version::parse(version).unwrap()),
+            is_security: true,
+            origin: String::new(),
+            advisories: vec![],
+            reason,
+        }
+    }
+
+    #[test]
+    fn a_plan_takes_the_approved_versions_that_only_a_window_keeps_back() {
+        let judgement = |updates| Judgement {
+            items: vec![],
+            updates,
+            counts: Counts::default(),
+            non_compliant_severity: None,
+        };
+        let free = judgement(vec![
+            update("a", Some("2"), WaitReason::Ready),
+            update("b", Some("3"), WaitReason::NoWindow),
+            update("c", Some("3"), WaitReason::Held),
+            update("d", None, WaitReason::NotApproved),
+            update("e", Some("3"), WaitReason::Pinned),
+        ]);
+        let expected = [change("a", Some("1"), "2"), change("b", Some("1"), "3")];
+        assert_eq!(Plan::of_approved(&free).unwrap().changes(), expected);
+        assert_eq!(Plan::of_approved(&judgement(vec![update("c", Some("3"), WaitReason::Held)])), None);
     }
 
     #[test]

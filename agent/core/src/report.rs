@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::compliance::Judgement;
+use crate::compliance::{self, Judgement, PatchState, WaitReason};
 use crate::inventory::Inventory;
 use crate::offer::Offers;
 use crate::os::OsRelease;
@@ -101,6 +101,25 @@ pub enum RunVerdict {
     },
 }
 
+impl RunVerdict {
+    /// The stable name that reports, logs and the API use.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Partial { .. } => "partial",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Succeeded => None,
+            Self::Partial { detail } | Self::Refused { detail } | Self::Failed { detail } => Some(detail),
+        }
+    }
+}
+
 /// What an apply run adds to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
@@ -144,5 +163,29 @@ impl Report {
 
     pub fn assessment(&self) -> Assessment {
         Assessment::of(self.all_problems())
+    }
+
+    /// Adds what a run did. A missing package that the run tried and did not bring to its version has failed.
+    #[must_use]
+    pub fn with_run(mut self, record: RunRecord) -> Self {
+        let changes: Vec<&Change> =
+            record.transactions.iter().flat_map(|transaction| &transaction.changes).collect();
+        let has_failed = |package| changes.iter().any(|change| &change.package == package && !change.is_done);
+        let why = WaitReason::Failed { detail: record.verdict.detail().unwrap_or_default().to_owned() };
+        for item in &mut self.judgement.items {
+            if item.state == PatchState::Missing && has_failed(&item.package) {
+                item.state = PatchState::Failed;
+                item.reason = Some(why.clone());
+            }
+        }
+        for update in &mut self.judgement.updates {
+            if update.approved.is_some() && has_failed(&update.package) {
+                update.reason = why.clone();
+            }
+        }
+        let not_applicable = self.judgement.counts.not_applicable;
+        self.judgement.counts = compliance::count(&self.judgement.items, not_applicable);
+        self.run = Some(record);
+        self
     }
 }
