@@ -1,6 +1,10 @@
 //! What the daemon may ask of the root helper, and what it answers: the closed list of verbs, version 1.
 //!
 //! Every request is checked again by the executor against root's own policy; nothing here is trusted by it.
+//!
+//! The executor finds its socket as its standard input, and nowhere else. Under systemd that is the listening socket
+//! (`StandardInput=socket`); without it, the daemon makes a socketpair, starts `PROGRAM` with one end as standard input
+//! and speaks on the other. A connection takes one request after the other, each answered before the next is read.
 
 use jiff::Timestamp;
 use patchd_core::package::{Architecture, InvalidWord, PackageId, PackageName, Version};
@@ -13,6 +17,26 @@ use crate::report::native::ChangeWire;
 
 /// The version of this protocol. An executor refuses a request of another.
 pub const PROTOCOL: u32 = 1;
+
+/// Where systemd listens for the executor.
+pub const SOCKET: &str = "/run/patchd/executor.sock";
+
+/// Where packages put the executor.
+pub const PROGRAM: &str = "/usr/libexec/patchd/patchd-executor";
+
+/// The most changes of one plan, so that an argument vector and an answer stay within their limits.
+pub const MAX_CHANGES: usize = 2_000;
+
+/// The longest transaction or run id, in bytes.
+pub const MAX_ID: usize = 64;
+
+/// Whether a text may be the id of a run or a transaction: it names files and stands in log lines.
+pub fn is_id(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.len() <= MAX_ID
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(is_allowed)
+}
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +56,8 @@ pub enum Verb {
     Refresh { transaction: String },
     /// What would happen, by the package manager's own dry run. Changes nothing.
     Simulate { plan: PlanWire },
-    /// Carry out a plan, exactly, now, if root's policy allows it now.
+    /// Carry out a plan, exactly, now, if root's policy allows it now. Asked again with the same id and plan, the answer
+    /// is the record of the first time.
     Apply { transaction: String, plan: PlanWire, digest: String },
     /// What was asked with this id before, and what came of it.
     Recall { transaction: String },
@@ -72,7 +97,7 @@ pub enum Reply {
         code: RefusalCode,
         message: String,
     },
-    /// The package manager could not be started or asked.
+    /// The package manager could not be started or asked, or its downloads failed. Nothing was changed.
     Failed {
         message: String,
     },
@@ -145,17 +170,30 @@ pub struct InstalledWire {
     pub status: String,
 }
 
+/// How far a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionState {
+    /// The package manager is at work, or may be.
+    Running,
+    Ended,
+    /// The executor died before it could tell the outcome. What it did is read back each time that it is asked.
+    Interrupted,
+}
+
 /// What the executor keeps of one transaction, before, during and after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionRecord {
     pub id: String,
     pub run: String,
     pub digest: String,
+    pub state: TransactionState,
     pub started_at: Timestamp,
-    /// Absent while it runs, or if the executor died before it could say.
+    /// Absent unless it ended.
     pub ended_at: Option<Timestamp>,
+    /// Absent unless it ended, or if a signal ended the package manager.
     pub exit_code: Option<i32>,
-    /// Read back from the package database after the call.
+    /// Read back from the package database after the call. While it runs, what is there so far.
     pub changes: Vec<ChangeWire>,
     pub output_tail: Vec<String>,
 }
@@ -258,6 +296,16 @@ mod tests {
             error.to_string(),
             "name \"--allow-downgrades\" of a planned package: it has the character '-'"
         );
+    }
+
+    #[test]
+    fn an_id_names_a_file_and_nothing_else() {
+        for id in ["run-1", "0f3c.2", "A_b"] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in ["", ".", "..", "-x", "a/b", "a b", "a\n", "\u{e9}", &"a".repeat(MAX_ID + 1)] {
+            assert!(!is_id(id), "{id}");
+        }
     }
 
     #[test]
