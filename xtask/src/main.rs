@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers, which prints")]
 
+mod bench;
 mod gate;
 mod setup;
 mod tally;
@@ -30,13 +31,26 @@ enum Task {
     Test,
     /// Install what the tests need, and nothing else.
     Setup,
+    /// Measure ours beside the peer on this machine's own database and lists.
+    Bench(bench::BenchArguments),
 }
 
 fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(bench::measure::MARK) {
+        // Before anything else, to stay small: what is measured starts with the memory of this process.
+        let line: Vec<String> = words.collect();
+        return exit(bench::measure::run_one(&line).map(|()| ExitCode::SUCCESS));
+    }
     let result = Workspace::find().and_then(|workspace| match Arguments::parse().task {
         Task::Test => gate::run(&workspace),
+        Task::Bench(arguments) => bench::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
         Task::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
     });
+    exit(result)
+}
+
+fn exit(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
         ExitCode::FAILURE

@@ -1,0 +1,192 @@
+//! `cargo xtask bench`: ours beside the peer, in turns, on this machine's own database and lists. It only reads the
+//! machine; reports go to a directory of its own.
+
+pub(crate) mod measure;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::Workspace;
+use table::{Contender, megabytes, print, ratio, reach};
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct BenchArguments {
+    /// How often each contender runs; the first run beyond these is thrown away
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    rounds: u32,
+    /// Measure these only
+    #[arg(long, value_enum)]
+    only: Vec<Subject>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    Inventory,
+    Scan,
+    Size,
+}
+
+struct Bench {
+    arguments: BenchArguments,
+    /// Where the release binaries are.
+    release: PathBuf,
+    /// Reports go here; contenders run here.
+    scratch: tempfile::TempDir,
+}
+
+pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()> {
+    let shell = Shell::new()?;
+    shell.change_dir(&workspace.root);
+    cmd!(shell, "cargo build --release --locked -p patchctl -p patchd -p patchd-executor").run()?;
+    let scratch = tempfile::tempdir().context("making a directory for reports")?;
+    let bench = Bench { arguments, release: workspace.target.join("release"), scratch };
+    let mut failed = 0;
+    for subject in [Subject::Inventory, Subject::Scan, Subject::Size] {
+        if !bench.arguments.only.is_empty() && !bench.arguments.only.contains(&subject) {
+            continue;
+        }
+        let measured = match subject {
+            Subject::Inventory => inventory(&bench),
+            Subject::Scan => scan(&bench),
+            Subject::Size => size(&bench),
+        };
+        if let Err(error) = measured {
+            println!("\n{subject:?}: not measured: {error:#}");
+            failed += 1;
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of the measurements could not be made");
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn binary(&self, name: &str) -> String {
+        self.release.join(name).to_string_lossy().into_owned()
+    }
+
+    /// Runs the contenders in turns, so that what else the machine does hits them alike.
+    fn race(&self, contenders: &mut [Contender]) -> Result<()> {
+        for round in 0..=self.arguments.rounds {
+            for contender in contenders.iter_mut() {
+                let sample = measure::sample(&contender.line, self.scratch.path())?;
+                if round > 0 {
+                    contender.samples.push(sample);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inventory(bench: &Bench) -> Result<()> {
+    let ours = bench.binary("patchctl");
+    let status = "/var/lib/dpkg/status";
+    let mut contenders = [
+        Contender::new("patchctl inventory --once --json", &[&ours, "inventory", "--once", "--json"]),
+        Contender::new("dpkg-query -W", &["dpkg-query", "-W"]),
+        Contender::new("the bytes alone: cat status", &["cat", status]),
+        Contender::new("nothing: true", &["true"]),
+    ];
+    bench.race(&mut contenders)?;
+    let size = Path::new(status).metadata().with_context(|| format!("looking at {status}"))?.len();
+    print(&format!("inventory: {:.1} MB of status file", megabytes(size)), &contenders);
+    let [ours, peer, floor, _] = &contenders;
+    reach("times dpkg-query -W", ratio(ours, peer), 1.0, "");
+    reach("peak", ours.peak(), 12.0, " MB");
+    println!("  limit: reading the bytes; ours takes {:.1} times that", ratio(ours, floor));
+    Ok(())
+}
+
+fn scan(bench: &Bench) -> Result<()> {
+    let ours = bench.binary("patchctl");
+    let lists = package_lists()?;
+    let store = format!("file://{}", bench.scratch.path().join("reports").display());
+    let decompress = lists.iter().map(|list| list.to_decompress()).collect::<Vec<_>>().join("; ");
+    let look = format!("{{ {decompress}; }} | grep -c ^Package:");
+    let read = format!("{{ {decompress}; }} >/dev/null");
+    let mut contenders = [
+        Contender::new("patchctl scan --once", &[&ours, "scan", "--once", "--store", &store]),
+        Contender::new("patchctl updates --once --json", &[&ours, "updates", "--once", "--json"]),
+        Contender::new("apt list --upgradable", &["apt", "list", "--upgradable"]),
+        Contender::new("apt-get -s dist-upgrade", &["apt-get", "-s", "dist-upgrade"]),
+        Contender::new("decompress and look: | grep -c ^Package:", &["sh", "-c", &look]),
+        Contender::new("decompress alone", &["sh", "-c", &read]),
+    ];
+    bench.race(&mut contenders)?;
+    let bytes = lists.iter().map(|list| list.bytes).sum();
+    let shell = Shell::new()?;
+    let plain: u64 =
+        cmd!(shell, "sh -c").arg(format!("{{ {decompress}; }} | wc -c")).quiet().read()?.parse()?;
+    let title = format!(
+        "scan: {} lists of {:.1} MB, {:.1} MB decompressed",
+        lists.len(),
+        megabytes(bytes),
+        megabytes(plain)
+    );
+    print(&title, &contenders);
+    let [ours, _, list, upgrade, look, alone] = &contenders;
+    reach("times apt list --upgradable", ratio(ours, list), 0.1, "");
+    reach("peak", ours.peak(), 24.0, " MB");
+    reach("aim: times decompress and look", ratio(ours, look), 2.0, "");
+    let speed = megabytes(plain) / alone.median().as_secs_f64();
+    println!("  times apt-get -s dist-upgrade: {:.3}", ratio(ours, upgrade));
+    println!(
+        "  limit: decompressing, here at {speed:.0} MB/s of lists; ours takes {:.1} times that",
+        ratio(ours, alone)
+    );
+    Ok(())
+}
+
+/// One list of packages of this machine.
+struct PackageList {
+    path: String,
+    bytes: u64,
+}
+
+impl PackageList {
+    fn to_decompress(&self) -> String {
+        let program = match self.path.rsplit('.').next() {
+            Some("lz4") => "lz4 -dc",
+            Some("zst") => "zstd -dc",
+            Some("xz") => "xz -dc",
+            Some("gz") => "gzip -dc",
+            _ => "cat",
+        };
+        format!("{program} '{}'", self.path)
+    }
+}
+
+fn package_lists() -> Result<Vec<PackageList>> {
+    let shell = Shell::new()?;
+    let mut lists = Vec::new();
+    for path in shell.read_dir("/var/lib/apt/lists")? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.contains("_Packages") && path.is_file() {
+            let bytes = path.metadata().with_context(|| format!("looking at {}", path.display()))?.len();
+            lists.push(PackageList { path: path.to_string_lossy().into_owned(), bytes });
+        }
+    }
+    if lists.is_empty() {
+        bail!("this machine has no package lists; run `apt-get update` first");
+    }
+    Ok(lists)
+}
+
+fn size(bench: &Bench) -> Result<()> {
+    println!("\nsize of the release binaries");
+    let mut total = 0;
+    for name in ["patchd", "patchd-executor", "patchctl"] {
+        let bytes =
+            Path::new(&bench.binary(name)).metadata().with_context(|| format!("looking at {name}"))?.len();
+        println!("  {name:<46}{:>10.2} MB", megabytes(bytes));
+        total += bytes;
+    }
+    reach("all three", megabytes(total), 20.0, " MB");
+    Ok(())
+}
