@@ -34,9 +34,10 @@ pub struct HostFacts {
     pub region: Option<String>,
     pub os: OsRelease,
     pub architecture: String,
-    pub kernel: String,
+    /// The running kernel. A root that is looked at from outside runs none, and has no boot and no memory.
+    pub kernel: Option<String>,
     pub boot_id: Option<String>,
-    pub memory_bytes: u64,
+    pub memory_bytes: Option<u64>,
     pub needs_reboot: Tristate,
     pub other_patchers: Vec<OtherPatcher>,
 }

@@ -100,10 +100,12 @@ pub struct HostWire {
     pub region: Option<String>,
     pub os: OsWire,
     pub architecture: String,
-    pub kernel: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kernel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub boot_id: Option<String>,
-    pub memory_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memory_bytes: Option<u64>,
     pub needs_reboot: TristateWire,
     pub other_patchers: Vec<OtherPatcherWire>,
 }
