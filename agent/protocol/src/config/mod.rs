@@ -13,8 +13,7 @@ use jiff::tz::TimeZone;
 
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::settings::{
-    AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreLocation,
-    StoreSettings,
+    AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
 };
 pub use self::value::parse_duration;
 

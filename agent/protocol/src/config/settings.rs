@@ -1,7 +1,6 @@
 //! The settings: every value checked, every default filled in. The defaults written here are the ones that
 //! packaging/patchd.toml documents; a test holds the two together.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -11,7 +10,8 @@ use patchd_core::window::{InvalidWindow, Window};
 use super::fragment::{Located, Place, WindowFragment};
 use super::input::Input;
 use super::mistake::{Mistake, suggest};
-use super::value::{check_name, parse_duration, parse_store};
+use super::value::{check_name, parse_duration};
+use crate::store_url::{StoreUrl, StoreUrlError};
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,28 +45,9 @@ pub struct ScanSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
     /// Default: the directory /var/lib/patchd/reports.
-    pub location: StoreLocation,
+    pub location: StoreUrl,
     /// How to speak with S3, where the location is there.
     pub s3: S3Settings,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreLocation {
-    File {
-        directory: PathBuf,
-    },
-    S3 {
-        bucket: String,
-        /// Without slashes at its ends; may be empty.
-        prefix: String,
-    },
-}
-
-impl StoreLocation {
-    /// Reads `file:///directory` or `s3://bucket/prefix`. The error says what is wrong and how to write it.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        parse_store(url)
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -130,7 +111,7 @@ impl Default for Settings {
                 max_list_age: Duration::from_secs(7 * 86_400),
             },
             store: StoreSettings {
-                location: StoreLocation::File { directory: "/var/lib/patchd/reports".into() },
+                location: StoreUrl::File { path: "/var/lib/patchd/reports".into() },
                 s3: S3Settings::default(),
             },
             windows: Vec::new(),
@@ -176,7 +157,9 @@ pub(super) fn from_input(
             ),
         },
         store: StoreSettings {
-            location: judge.or_default("store.url", said.store_url, store.location, |url| parse_store(url)),
+            location: judge.or_default("store.url", said.store_url, store.location, |url: &String| {
+                url.parse().map_err(|error: StoreUrlError| error.to_string())
+            }),
             s3: S3Settings {
                 endpoint: judge.optional("store.endpoint", said.store_endpoint, check_endpoint),
                 path_style: said.store_path_style.map_or(store.s3.path_style, |style| style.value),

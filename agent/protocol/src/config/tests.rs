@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::store_url::StoreUrl;
 
 fn file(name: &str, text: &str) -> ConfigFile {
     ConfigFile { name: name.into(), content: text.into() }
@@ -94,7 +95,7 @@ fn every_value_is_taken() {
     .unwrap();
     assert_eq!(settings.agent.host_id.as_deref(), Some("web-1"));
     assert_eq!(settings.scan.max_list_age, Duration::from_secs(36 * 3_600));
-    let location = StoreLocation::S3 { bucket: "reports".into(), prefix: "fleet".into() };
+    let location = StoreUrl::S3 { bucket: "reports".into(), prefix: "fleet".into() };
     assert_eq!(settings.store.location, location);
     assert_eq!(
         settings.store.s3,
