@@ -10,3 +10,4 @@ pub mod frame;
 pub mod listing;
 pub mod report;
 pub mod store_url;
+pub mod words;

@@ -1,15 +1,14 @@
 //! The lists that `patchctl --json` and the control API print: `patchd.inventory/1` and `patchd.updates/1`.
 
 use jiff::Timestamp;
-use patchd_core::inventory::{
-    DpkgState, Flag, InstalledPackage, Inventory, Mark, ResidualPackage, Status, Want,
-};
+use patchd_core::inventory::{DpkgState, Flag, InstalledPackage, Inventory, Mark, ResidualPackage};
 use patchd_core::offer::Offers;
 use patchd_core::report::Report;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::report::native::{NewPackageWire, ProblemWire, UpdateWire};
+use crate::words::{PackageStatusWire, WantWire};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum InventorySchema {
@@ -32,11 +31,8 @@ pub struct PackageWire {
     pub name: String,
     pub version: String,
     pub architecture: String,
-    /// dpkg's state: `installed`, `half-installed`, `unpacked`, `half-configured`, `triggers-awaited` or
-    /// `triggers-pending`.
-    pub status: String,
-    /// dpkg's selection: `install`, `hold`, `deinstall`, `purge` or `unknown`.
-    pub want: String,
+    pub status: PackageStatusWire,
+    pub want: WantWire,
     /// Whether dpkg asks for the package to be installed again.
     pub reinstall_required: bool,
     pub source: String,
@@ -63,33 +59,8 @@ pub struct ResidualWire {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
     pub architecture: String,
-    pub status: String,
-    pub want: String,
-}
-
-/// dpkg's own word for a selection.
-fn want_word(want: Want) -> &'static str {
-    match want {
-        Want::Unknown => "unknown",
-        Want::Install => "install",
-        Want::Hold => "hold",
-        Want::Deinstall => "deinstall",
-        Want::Purge => "purge",
-    }
-}
-
-/// dpkg's own word for a state.
-fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::NotInstalled => "not-installed",
-        Status::ConfigFiles => "config-files",
-        Status::HalfInstalled => "half-installed",
-        Status::Unpacked => "unpacked",
-        Status::HalfConfigured => "half-configured",
-        Status::TriggersAwaited => "triggers-awaited",
-        Status::TriggersPending => "triggers-pending",
-        Status::Installed => "installed",
-    }
+    pub status: PackageStatusWire,
+    pub want: WantWire,
 }
 
 impl InventoryDocument {
@@ -129,8 +100,8 @@ impl From<&InstalledPackage> for PackageWire {
             name: package.id.name.as_str().into(),
             version: package.version.as_str().into(),
             architecture: package.id.architecture.as_str().into(),
-            status: status_word(status).into(),
-            want: want_word(want).into(),
+            status: status.into(),
+            want: want.into(),
             reinstall_required: flag == Flag::ReinstallRequired,
             source: package.source.name.as_str().into(),
             source_version: package.source.version.as_str().into(),
@@ -150,8 +121,8 @@ impl From<&ResidualPackage> for ResidualWire {
             name: package.id.name.as_str().into(),
             version: package.version.as_ref().map(|version| version.as_str().into()),
             architecture: package.id.architecture.as_str().into(),
-            status: status_word(package.state.status).into(),
-            want: want_word(package.state.want).into(),
+            status: package.state.status.into(),
+            want: package.state.want.into(),
         }
     }
 }

@@ -6,6 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::words::{
+    AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, PatchStateWire, ReasonWire, TrustWire, VerdictWire,
+};
+
 /// The name and version of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum ReportSchema {
@@ -82,8 +86,7 @@ pub struct AgentWire {
 /// A yes, a no, or that it can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TristateWire {
-    /// `yes`, `no` or `unknown`.
-    pub answer: String,
+    pub answer: AnswerWire,
     /// Why: the evidence for a yes, what is lacking for an unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub because: Option<String>,
@@ -135,7 +138,7 @@ pub struct SummaryWire {
     pub compliance: ComplianceWire,
     /// The worst level among what is not compliant; absent if all is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub non_compliant_severity: Option<String>,
+    pub non_compliant_severity: Option<LevelWire>,
     pub packages: u64,
     pub updates: u64,
     pub security_updates: u64,
@@ -160,8 +163,7 @@ pub struct CountsWire {
 /// How the candidates were found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MethodWire {
-    /// `native`, or `asked_package_manager` where the host uses something that our reader does not know.
-    pub name: String,
+    pub name: MethodNameWire,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub because: Option<String>,
 }
@@ -187,8 +189,7 @@ pub struct RepositoryWire {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub valid_until: Option<Timestamp>,
-    /// `signed`, `marked_trusted` or `untrusted`.
-    pub trust: String,
+    pub trust: TrustWire,
     pub security: bool,
 }
 
@@ -196,12 +197,10 @@ pub struct RepositoryWire {
 pub struct ItemWire {
     pub name: String,
     pub architecture: String,
-    /// Patch Manager's state: `Installed`, `InstalledOther`, `Missing` …
-    pub state: String,
-    /// `COMPLIANT` or `NON_COMPLIANT`.
-    pub status: String,
-    /// Patch Manager's compliance level of the rule that matched.
-    pub level: String,
+    pub state: PatchStateWire,
+    pub status: ItemStatusWire,
+    /// The level of the rule that matched.
+    pub level: LevelWire,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub classification: Option<String>,
     /// For apt the package's `Priority`.
@@ -215,7 +214,7 @@ pub struct ItemWire {
     pub installed_at: Option<Timestamp>,
     /// Why the approved version is not installed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    pub reason: Option<ReasonWire>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,
 }
@@ -233,9 +232,8 @@ pub struct UpdateWire {
     pub origin: String,
     /// Advisory ids. Empty on apt hosts, whose archives carry none.
     pub advisories: Vec<String>,
-    /// Why it is not installed yet: `held`, `pinned`, `phased`, `not_approved`, `dependency`, `removal_required`,
-    /// `failed`, `no_window`, `outside_window` or `ready`.
-    pub reason: String,
+    /// Why it is not installed yet.
+    pub reason: ReasonWire,
     /// The same in a sentence.
     pub detail: String,
 }
@@ -249,6 +247,7 @@ pub struct NewPackageWire {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemWire {
+    /// A stable name: `unreadable`, `malformed`, `stale` … The set grows: treat one that you don't know as the rest.
     pub code: String,
     /// The file, URL or command that it was met in.
     pub place: String,
@@ -259,8 +258,7 @@ pub struct ProblemWire {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunWire {
-    /// `succeeded`, `partial`, `refused` or `failed`; from what was read back, never from an exit code.
-    pub verdict: String,
+    pub verdict: VerdictWire,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

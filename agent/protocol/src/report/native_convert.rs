@@ -1,7 +1,7 @@
 //! From the domain's report to `patchd.report/1`. Nothing is decided here: each field has one source.
 
 use patchd_core::compliance::{ComplianceItem, Counts, Update};
-use patchd_core::offer::{Method, NewPackage, Repository, Trust};
+use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
 use patchd_core::problem::Problem;
 use patchd_core::report::{
@@ -14,6 +14,7 @@ use super::native::{
     MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire, ReportDocument,
     ReportSchema, RepositoryWire, RunWire, SummaryWire, TransactionWire, TristateWire, UpdateWire,
 };
+use crate::words::{AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, VerdictWire};
 
 impl From<&Report> for ReportDocument {
     fn from(report: &Report) -> Self {
@@ -59,7 +60,7 @@ fn summary(report: &Report, assessment: AssessmentWire) -> SummaryWire {
             (None, AssessmentWire::Complete) => ComplianceWire::Compliant,
             (None, AssessmentWire::Incomplete) => ComplianceWire::Unknown,
         },
-        non_compliant_severity: judgement.non_compliant_severity.map(|level| level.as_str().into()),
+        non_compliant_severity: judgement.non_compliant_severity.map(LevelWire::from),
         packages: number(judgement.items.len()),
         updates: number(judgement.updates.len()),
         security_updates: number(judgement.updates.iter().filter(|update| update.is_security).count()),
@@ -110,11 +111,11 @@ impl From<&HostFacts> for HostWire {
 impl From<&Tristate> for TristateWire {
     fn from(answer: &Tristate) -> Self {
         let (answer, because) = match answer {
-            Tristate::Yes(because) => ("yes", Some(because.clone())),
-            Tristate::No => ("no", None),
-            Tristate::Unknown(because) => ("unknown", Some(because.clone())),
+            Tristate::Yes(because) => (AnswerWire::Yes, Some(because.clone())),
+            Tristate::No => (AnswerWire::No, None),
+            Tristate::Unknown(because) => (AnswerWire::Unknown, Some(because.clone())),
         };
-        Self { answer: answer.into(), because }
+        Self { answer, because }
     }
 }
 
@@ -127,9 +128,9 @@ impl From<&OtherPatcher> for OtherPatcherWire {
 impl From<&Method> for MethodWire {
     fn from(method: &Method) -> Self {
         match method {
-            Method::Native => Self { name: "native".into(), because: None },
+            Method::Native => Self { name: MethodNameWire::Native, because: None },
             Method::AskedPackageManager { because } => {
-                Self { name: "asked_package_manager".into(), because: Some(because.clone()) }
+                Self { name: MethodNameWire::AskedPackageManager, because: Some(because.clone()) }
             }
         }
     }
@@ -148,12 +149,7 @@ impl From<&Repository> for RepositoryWire {
             version: repository.version.clone(),
             date: repository.date,
             valid_until: repository.valid_until,
-            trust: match repository.trust {
-                Trust::Signed => "signed",
-                Trust::MarkedTrusted => "marked_trusted",
-                Trust::Untrusted => "untrusted",
-            }
-            .into(),
+            trust: repository.trust.into(),
             security: repository.is_security,
         }
     }
@@ -164,15 +160,19 @@ impl From<&ComplianceItem> for ItemWire {
         Self {
             name: item.package.name.as_str().into(),
             architecture: item.package.architecture.as_str().into(),
-            state: item.state.as_str().into(),
-            status: if item.state.is_compliant() { "COMPLIANT" } else { "NON_COMPLIANT" }.into(),
-            level: item.level.as_str().into(),
+            state: item.state.into(),
+            status: if item.state.is_compliant() {
+                ItemStatusWire::Compliant
+            } else {
+                ItemStatusWire::NonCompliant
+            },
+            level: item.level.into(),
             classification: item.is_security.then(|| "Security".into()),
             severity: item.severity.as_deref().map(str::to_owned),
             installed: item.installed.as_str().into(),
             approved: item.approved.as_ref().map(|version| version.as_str().into()),
             installed_at: item.installed_at,
-            reason: item.reason.as_ref().map(|reason| reason.code().into()),
+            reason: item.reason.as_ref().map(ReasonWire::from),
             detail: item.reason.as_ref().map(patchd_core::compliance::WaitReason::sentence),
         }
     }
@@ -189,7 +189,7 @@ impl From<&Update> for UpdateWire {
             security: update.is_security,
             origin: update.origin.clone(),
             advisories: update.advisories.clone(),
-            reason: update.reason.code().into(),
+            reason: ReasonWire::from(&update.reason),
             detail: update.reason.sentence(),
         }
     }
@@ -218,15 +218,14 @@ impl From<&Problem> for ProblemWire {
 
 impl From<&RunRecord> for RunWire {
     fn from(run: &RunRecord) -> Self {
-        let (verdict, detail) = match &run.verdict {
-            RunVerdict::Succeeded => ("succeeded", None),
-            RunVerdict::Partial { detail } => ("partial", Some(detail.clone())),
-            RunVerdict::Refused { detail } => ("refused", Some(detail.clone())),
-            RunVerdict::Failed { detail } => ("failed", Some(detail.clone())),
-        };
         Self {
-            verdict: verdict.into(),
-            detail,
+            verdict: VerdictWire::from(&run.verdict),
+            detail: match &run.verdict {
+                RunVerdict::Succeeded => None,
+                RunVerdict::Partial { detail }
+                | RunVerdict::Refused { detail }
+                | RunVerdict::Failed { detail } => Some(detail.clone()),
+            },
             window: run.window.clone(),
             transactions: run.transactions.iter().map(TransactionWire::from).collect(),
         }

@@ -1,0 +1,261 @@
+//! The closed sets of words in our documents. Each is an enum here, so that the published schema lists its words and no
+//! writer can invent one.
+
+use patchd_core::baseline::ComplianceLevel;
+use patchd_core::compliance::{PatchState, WaitReason};
+use patchd_core::inventory::{Status, Want};
+use patchd_core::offer::Trust;
+use patchd_core::report::RunVerdict;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An enum of words, each written once.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$of_word:meta])* $variant:ident = $word:tt,)+ }) => {
+        $(#[$about])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+        )]
+        pub enum $name {
+            $($(#[$of_word])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word as documents spell it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// A yes, a no, or that it can't be told.
+    AnswerWire {
+        Yes = "yes",
+        No = "no",
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Patch Manager's state of one package.
+    PatchStateWire {
+        Installed = "Installed",
+        InstalledOther = "InstalledOther",
+        InstalledPendingReboot = "InstalledPendingReboot",
+        InstalledRejected = "InstalledRejected",
+        Missing = "Missing",
+        Failed = "Failed",
+    }
+}
+
+words! {
+    /// Patch Manager's status of one package.
+    ItemStatusWire {
+        Compliant = "COMPLIANT",
+        NonCompliant = "NON_COMPLIANT",
+    }
+}
+
+words! {
+    /// Patch Manager's compliance level, the least grave first.
+    LevelWire {
+        Unspecified = "UNSPECIFIED",
+        Informational = "INFORMATIONAL",
+        Low = "LOW",
+        Medium = "MEDIUM",
+        High = "HIGH",
+        Critical = "CRITICAL",
+    }
+}
+
+words! {
+    /// Why a package is not at the version that it should be at. Later documents of version 1 may know more reasons.
+    ReasonWire {
+        Held = "held",
+        Pinned = "pinned",
+        Phased = "phased",
+        NotApproved = "not_approved",
+        Dependency = "dependency",
+        RemovalRequired = "removal_required",
+        Failed = "failed",
+        NoWindow = "no_window",
+        OutsideWindow = "outside_window",
+        Ready = "ready",
+    }
+}
+
+words! {
+    /// Why a list of packages is believed, or that it is not.
+    TrustWire {
+        Signed = "signed",
+        MarkedTrusted = "marked_trusted",
+        Untrusted = "untrusted",
+    }
+}
+
+words! {
+    /// How the candidates were found: by our own reader, or by asking the package manager where the host uses something
+    /// that our reader does not know.
+    MethodNameWire {
+        Native = "native",
+        AskedPackageManager = "asked_package_manager",
+    }
+}
+
+words! {
+    /// How a run ended; from what was read back, never from an exit code.
+    VerdictWire {
+        Succeeded = "succeeded",
+        Partial = "partial",
+        Refused = "refused",
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// dpkg's state of a package.
+    PackageStatusWire {
+        NotInstalled = "not-installed",
+        ConfigFiles = "config-files",
+        HalfInstalled = "half-installed",
+        Unpacked = "unpacked",
+        HalfConfigured = "half-configured",
+        TriggersAwaited = "triggers-awaited",
+        TriggersPending = "triggers-pending",
+        Installed = "installed",
+    }
+}
+
+words! {
+    /// dpkg's selection of a package.
+    WantWire {
+        Unknown = "unknown",
+        Install = "install",
+        Hold = "hold",
+        Deinstall = "deinstall",
+        Purge = "purge",
+    }
+}
+
+impl From<PatchState> for PatchStateWire {
+    fn from(state: PatchState) -> Self {
+        match state {
+            PatchState::Installed => Self::Installed,
+            PatchState::InstalledOther => Self::InstalledOther,
+            PatchState::InstalledPendingReboot => Self::InstalledPendingReboot,
+            PatchState::InstalledRejected => Self::InstalledRejected,
+            PatchState::Missing => Self::Missing,
+            PatchState::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<ComplianceLevel> for LevelWire {
+    fn from(level: ComplianceLevel) -> Self {
+        match level {
+            ComplianceLevel::Unspecified => Self::Unspecified,
+            ComplianceLevel::Informational => Self::Informational,
+            ComplianceLevel::Low => Self::Low,
+            ComplianceLevel::Medium => Self::Medium,
+            ComplianceLevel::High => Self::High,
+            ComplianceLevel::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<&WaitReason> for ReasonWire {
+    fn from(reason: &WaitReason) -> Self {
+        match reason {
+            WaitReason::Held => Self::Held,
+            WaitReason::Pinned => Self::Pinned,
+            WaitReason::Phased { .. } => Self::Phased,
+            WaitReason::NotApproved => Self::NotApproved,
+            WaitReason::Dependency { .. } => Self::Dependency,
+            WaitReason::RemovalRequired { .. } => Self::RemovalRequired,
+            WaitReason::Failed { .. } => Self::Failed,
+            WaitReason::NoWindow => Self::NoWindow,
+            WaitReason::OutsideWindow { .. } => Self::OutsideWindow,
+            WaitReason::Ready => Self::Ready,
+        }
+    }
+}
+
+impl From<Trust> for TrustWire {
+    fn from(trust: Trust) -> Self {
+        match trust {
+            Trust::Signed => Self::Signed,
+            Trust::MarkedTrusted => Self::MarkedTrusted,
+            Trust::Untrusted => Self::Untrusted,
+        }
+    }
+}
+
+impl From<&RunVerdict> for VerdictWire {
+    fn from(verdict: &RunVerdict) -> Self {
+        match verdict {
+            RunVerdict::Succeeded => Self::Succeeded,
+            RunVerdict::Partial { .. } => Self::Partial,
+            RunVerdict::Refused { .. } => Self::Refused,
+            RunVerdict::Failed { .. } => Self::Failed,
+        }
+    }
+}
+
+impl From<Status> for PackageStatusWire {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::NotInstalled => Self::NotInstalled,
+            Status::ConfigFiles => Self::ConfigFiles,
+            Status::HalfInstalled => Self::HalfInstalled,
+            Status::Unpacked => Self::Unpacked,
+            Status::HalfConfigured => Self::HalfConfigured,
+            Status::TriggersAwaited => Self::TriggersAwaited,
+            Status::TriggersPending => Self::TriggersPending,
+            Status::Installed => Self::Installed,
+        }
+    }
+}
+
+impl From<Want> for WantWire {
+    fn from(want: Want) -> Self {
+        match want {
+            Want::Unknown => Self::Unknown,
+            Want::Install => Self::Install,
+            Want::Hold => Self::Hold,
+            Want::Deinstall => Self::Deinstall,
+            Want::Purge => Self::Purge,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spelling_in_text_in_json_and_in_the_domain() {
+        assert_eq!(serde_json::to_string(&LevelWire::High).unwrap(), "\"HIGH\"");
+        assert_eq!(serde_json::from_str::<LevelWire>("\"CRITICAL\"").unwrap(), LevelWire::Critical);
+        assert!(serde_json::from_str::<LevelWire>("\"Critical\"").is_err());
+        assert_eq!(format!("{:<5}|", AnswerWire::Yes), "yes  |");
+        for level in [ComplianceLevel::Unspecified, ComplianceLevel::Medium] {
+            assert_eq!(LevelWire::from(level).as_str(), level.as_str());
+        }
+        for state in [PatchState::InstalledOther, PatchState::Missing] {
+            assert_eq!(PatchStateWire::from(state).as_str(), state.as_str());
+        }
+        for reason in [WaitReason::NotApproved, WaitReason::OutsideWindow { next: None }] {
+            assert_eq!(ReasonWire::from(&reason).as_str(), reason.code());
+        }
+    }
+}
