@@ -9,5 +9,6 @@ pub mod executor;
 pub mod frame;
 pub mod listing;
 pub mod report;
+pub mod schema;
 pub mod store_url;
 pub mod words;

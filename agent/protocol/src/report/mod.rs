@@ -5,4 +5,4 @@ pub mod key;
 pub mod native;
 mod native_convert;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
