@@ -36,6 +36,29 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 14] = [
+        Self::Unreadable,
+        Self::Truncated,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::Duplicate,
+        Self::NotRefreshed,
+        Self::Stale,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Unsigned,
+        Self::UnknownFeature,
+        Self::Disagreement,
+        Self::RefreshFailed,
+        Self::Interrupted,
+    ];
+
+    /// The kind of this name.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The stable name that reports use.
     pub fn code(self) -> &'static str {
         match self {

@@ -65,7 +65,7 @@ pub enum Event {
     ReadBack(Vec<Installed>),
     /// The report is on disk.
     Reported,
-    /// The executor refused, and changed nothing.
+    /// The executor would or could not, and changed nothing.
     Refused {
         detail: String,
     },

@@ -17,9 +17,11 @@ use thiserror::Error;
 
 use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
 use crate::gate::Shut;
-use crate::package::{InvalidWord, PackageName};
 use crate::plan::Plan;
 use crate::report::{Assessment, Operation, RunRecord, RunVerdict};
+
+/// The longest run id, in bytes. A transaction's id adds a few to it, and the executor takes 64.
+pub const MAX_RUN_ID: usize = 48;
 
 /// How often a run may be cut by a crash before it is given up: a run that kills the agent must not do so for ever.
 pub const MAX_RESTARTS: u8 = 3;
@@ -32,20 +34,30 @@ pub const MAX_LOST_RECALLS: u16 = 20;
 
 /// The name of a run, and of the report that it writes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(PackageName);
+pub struct RunId(Box<str>);
+
+/// Why a text is no run id.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is no run id: it has 1 to {MAX_RUN_ID} letters, digits, `.`, `_` and `-`, the first a letter or digit"
+)]
+pub struct InvalidRunId(pub String);
 
 impl RunId {
-    /// Takes letters, digits, `.`, `_`, `+` and `-`: fit for a file name, a key and a log field.
-    pub fn parse(text: &str) -> Result<Self, InvalidWord> {
-        match text.chars().next() {
-            Some('.') => Err(InvalidWord::Character('.')),
-            _ if 64 < text.len() => Err(InvalidWord::TooLong),
-            _ => PackageName::parse(text).map(Self),
+    /// Takes what is fit for a file name, a key and a log field.
+    pub fn parse(text: &str) -> Result<Self, InvalidRunId> {
+        let is_fit = text.len() <= MAX_RUN_ID
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        if is_fit {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidRunId(text.chars().take(MAX_RUN_ID).collect()))
         }
     }
 
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 }
 

@@ -241,10 +241,10 @@ impl RunState {
                 else {
                     return Err(IllegalTransition { phase: phase.code(), event: "refused" });
                 };
-                Ok(run.refuse(refresh, format!("the executor refuses: {detail}"), Vec::new()))
+                Ok(run.refuse(refresh, detail, Vec::new()))
             }
             Phase::Refreshing { .. } | Phase::Recalling { .. } | Phase::ReadingBack { .. } => {
-                self.lose(format!("the executor refuses: {detail}"))
+                self.lose(detail)
             }
             phase => Err(IllegalTransition { phase: phase.code(), event: "refused" }),
         }

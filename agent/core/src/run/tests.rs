@@ -319,7 +319,7 @@ fn an_event_out_of_turn_is_refused_and_named() {
 #[test]
 fn run_ids_are_fit_for_file_names() {
     assert!(RunId::parse("20261123T101500Z-3f2a").is_ok());
-    for bad in ["", "..", ".x", "a/b", "-x", "a b", &"x".repeat(65)] {
+    for bad in ["", "..", ".x", "a/b", "-x", "a b", "a+b", &"x".repeat(49)] {
         assert!(RunId::parse(bad).is_err(), "{bad:?}");
     }
 }
