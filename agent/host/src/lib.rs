@@ -9,6 +9,7 @@ pub mod durable;
 pub mod file_store;
 pub mod machine;
 pub mod os;
+pub mod patchers;
 pub mod problem_list;
 pub mod read;
 pub mod reboot;
