@@ -1,6 +1,7 @@
 //! Reads this machine, or another root, and changes nothing of it. What its callers want written, reports and records, is
 //! written by `durable` and `file_store`, where they say and nowhere else.
 
+pub mod apt;
 pub mod config_files;
 pub mod container;
 pub mod deb822;
