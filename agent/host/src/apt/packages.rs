@@ -1,0 +1,466 @@
+//! The stanzas of a Packages list or of dpkg's status file, as rows: one pass over the stream, in which only the wanted
+//! packages are looked at more closely than their name. A list is never held in memory.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use patchd_core::inventory::InstalledPackage;
+use patchd_core::package::{PackageName, SourcePackage, Version};
+use patchd_core::problem::{Problem, ProblemKind, Weight};
+
+use crate::deb822::{End, Field, MAX_STANZA, Stanza, StanzaReader};
+
+/// The most that one list may hold when it is decompressed. Debian's largest is about 60 MiB.
+const MAX_LIST: u64 = 1 << 30;
+
+/// `Multi-Arch`, as far as apt tells versions apart by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MultiArch {
+    #[default]
+    No,
+    Same,
+    Foreign,
+    Allowed,
+}
+
+/// What tells two versions of the same text apart (apt's own rule).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Over the size on disk and the relations that bind.
+    hash: u32,
+    /// 0 where it isn't said.
+    size: u64,
+    sha256: Option<Box<[u8]>>,
+    multi_arch: MultiArch,
+    is_all: bool,
+}
+
+impl Identity {
+    pub fn is_same(&self, other: &Self) -> bool {
+        let may_be_equal = |a: u64, b: u64| a == 0 || b == 0 || a == b;
+        self.hash == other.hash
+            && self.multi_arch == other.multi_arch
+            && self.is_all == other.is_all
+            && may_be_equal(self.size, other.size)
+            && self.sha256.iter().zip(&other.sha256).all(|(a, b)| a == b)
+    }
+}
+
+/// The fields that say what a version needs and what it clashes with, as they are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relations {
+    pub depends: Box<str>,
+    pub pre_depends: Box<str>,
+    pub recommends: Box<str>,
+    pub breaks: Box<str>,
+    pub conflicts: Box<str>,
+    pub provides: Box<str>,
+}
+
+/// One version of a package in one list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub version: Version,
+    pub source: SourcePackage,
+    pub identity: Identity,
+    pub relations: Relations,
+    pub priority: Option<Box<str>>,
+    pub section: Option<Box<str>>,
+    pub download_bytes: u64,
+    pub installed_kib: u64,
+    /// 100 where it isn't phased.
+    pub phased_percentage: u8,
+    pub is_essential: bool,
+}
+
+impl Row {
+    /// What the inventory knows of an installed version that has no stanza.
+    pub fn of_installed(package: &InstalledPackage) -> Self {
+        Self {
+            version: package.version.clone(),
+            source: package.source.clone(),
+            identity: Identity {
+                hash: 0,
+                size: 0,
+                sha256: None,
+                multi_arch: if package.multi_arch_same { MultiArch::Same } else { MultiArch::No },
+                is_all: package.id.architecture.as_str() == "all",
+            },
+            relations: Relations::default(),
+            priority: package.priority.clone(),
+            section: package.section.clone(),
+            download_bytes: 0,
+            installed_kib: 0,
+            phased_percentage: 100,
+            is_essential: package.essential,
+        }
+    }
+
+    pub fn multi_arch(&self) -> MultiArch {
+        self.identity.multi_arch
+    }
+}
+
+/// A stanza as far as its name; the rest is parsed on demand.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    pub name: Cow<'a, str>,
+    stanza: Stanza<'a>,
+}
+
+/// Reads a list to its end and hands out every stanza that has a name. What is wrong with it comes back as problems.
+pub fn scan<R: Read>(
+    source: R,
+    place: &str,
+    mut visit: impl FnMut(&Listed<'_>) -> Result<(), BadStanza>,
+) -> Vec<Problem> {
+    let mut reader = StanzaReader::new(Counted { source, left: MAX_LIST });
+    let mut troubles: HashMap<BadStanza, (u64, u64)> = HashMap::new();
+    let mut problems = Vec::new();
+    loop {
+        let stanza = match reader.next_stanza() {
+            Ok(Some(stanza)) => stanza,
+            Ok(None) => break,
+            Err(error) => {
+                problems.push(stream_problem(place, reader.line(), &error));
+                break;
+            }
+        };
+        let result = match stanza.end {
+            End::CutHere => Err(BadStanza::TooLong),
+            // What was cut off is unknown: a version or a relation of it would be a guess.
+            End::CutFile => Err(BadStanza::Cut),
+            End::Whole => match find_name(&stanza) {
+                Some(name) => visit(&Listed { name, stanza }),
+                None => Err(BadStanza::NoName),
+            },
+        };
+        if let Err(trouble) = result {
+            let seen = troubles.entry(trouble).or_insert((stanza.line, 0));
+            seen.1 += 1;
+        }
+    }
+    problems
+        .extend(troubles.into_iter().map(|(trouble, (line, count))| trouble.to_problem(place, line, count)));
+    problems.sort();
+    problems
+}
+
+/// Why a stanza does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BadStanza {
+    NoName,
+    BadVersion,
+    BadSource,
+    TooLong,
+    Cut,
+}
+
+impl BadStanza {
+    fn to_problem(self, place: &str, line: u64, count: u64) -> Problem {
+        let (kind, what) = match self {
+            Self::NoName => (ProblemKind::Malformed, "a stanza has no package name".to_owned()),
+            Self::BadVersion => (ProblemKind::Malformed, "a stanza has no version that is one".to_owned()),
+            Self::BadSource => (ProblemKind::Malformed, "the source of a stanza is none".to_owned()),
+            Self::TooLong => (ProblemKind::TooLarge, format!("a stanza is longer than {MAX_STANZA} bytes")),
+            Self::Cut => (ProblemKind::Truncated, "the file ends in the middle of a line".to_owned()),
+        };
+        let more = if count > 1 { format!(" (and {} more like it)", count - 1) } else { String::new() };
+        Problem::new(kind, Weight::Incomplete, place, format!("{what}{more}; it was left out")).at_line(line)
+    }
+}
+
+fn stream_problem(place: &str, line: u64, error: &io::Error) -> Problem {
+    let kind = match error.kind() {
+        io::ErrorKind::UnexpectedEof => ProblemKind::Truncated,
+        io::ErrorKind::FileTooLarge => ProblemKind::TooLarge,
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+            ProblemKind::Malformed
+        }
+        _ => ProblemKind::Unreadable,
+    };
+    let message = format!("it can be read up to here only ({error}); refresh the lists");
+    Problem::new(kind, Weight::Incomplete, place, message).at_line(line)
+}
+
+/// Stops a stream that decompresses to more than anybody's list.
+struct Counted<R> {
+    source: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(count)
+    }
+}
+
+/// The package name in small letters, as apt has it. It is the first field in every archive, but need not be.
+fn find_name<'a>(stanza: &Stanza<'a>) -> Option<Cow<'a, str>> {
+    let value = match stanza.bytes.strip_prefix(b"Package:") {
+        Some(rest) => rest.get(..memchr::memchr(b'\n', rest)?)?.trim_ascii(),
+        None => stanza.fields().flatten().find(|field| field.is("Package"))?.value,
+    };
+    let name = std::str::from_utf8(value).ok().filter(|name| !name.is_empty())?;
+    let has_capital = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if has_capital { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
+}
+
+impl Listed<'_> {
+    /// The architecture, and the class that a tally counts by. Cheaper than the whole row.
+    pub fn class(&self) -> (&[u8], Option<Box<str>>, Option<Box<str>>) {
+        let mut class = (&b""[..], None, None);
+        for field in self.stanza.fields().flatten() {
+            if field.is("Architecture") {
+                class.0 = field.value;
+            } else if field.is("Priority") {
+                class.1 = word(&field);
+            } else if field.is("Section") {
+                class.2 = word(&field);
+            }
+        }
+        class
+    }
+
+    /// The architecture that the stanza is for, and its row; none for a stanza without a version, which describes no
+    /// package.
+    pub fn row(&self) -> Result<Option<(Box<str>, Row)>, BadStanza> {
+        let mut fields = RowFields::default();
+        for field in self.stanza.fields().flatten() {
+            fields.take(&field);
+        }
+        fields.finish(&self.name)
+    }
+
+    /// The value of one field.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.stanza.fields().flatten().find(|field| field.is(name)).map(|field| field.value)
+    }
+}
+
+/// The values of a stanza that make up its row.
+#[derive(Default)]
+struct RowFields<'a> {
+    version: Option<&'a [u8]>,
+    architecture: Option<&'a [u8]>,
+    source: Option<&'a [u8]>,
+    priority: Option<Box<str>>,
+    section: Option<Box<str>>,
+    multi_arch: &'a [u8],
+    /// In the order in which apt hashes them.
+    hashed: [Option<&'a [u8]>; 6],
+    recommends: &'a [u8],
+    provides: &'a [u8],
+    size: u64,
+    sha256: Option<Box<[u8]>>,
+    phased_percentage: Option<u8>,
+    is_essential: bool,
+}
+
+impl<'a> RowFields<'a> {
+    fn take(&mut self, field: &Field<'a>) {
+        const HASHED: [&str; 6] =
+            ["Installed-Size", "Depends", "Pre-Depends", "Conflicts", "Breaks", "Replaces"];
+        if let Some(slot) =
+            HASHED.iter().position(|name| field.is(name)).and_then(|at| self.hashed.get_mut(at))
+        {
+            *slot = Some(field.value);
+        } else if field.is("Version") {
+            self.version = Some(field.value);
+        } else if field.is("Architecture") {
+            self.architecture = Some(field.value);
+        } else if field.is("Source") {
+            self.source = Some(field.value);
+        } else if field.is("Priority") {
+            self.priority = word(field);
+        } else if field.is("Section") {
+            self.section = word(field);
+        } else if field.is("Multi-Arch") {
+            self.multi_arch = field.value;
+        } else if field.is("Recommends") {
+            self.recommends = field.value;
+        } else if field.is("Provides") {
+            self.provides = field.value;
+        } else if field.is("Size") {
+            self.size = number(field.value);
+        } else if field.is("SHA256") {
+            self.sha256 = Some(field.value.to_ascii_lowercase().into());
+        } else if field.is("Phased-Update-Percentage") {
+            self.phased_percentage = std::str::from_utf8(field.value).ok().and_then(|text| text.parse().ok());
+        } else if field.is("Essential") {
+            self.is_essential = field.value.eq_ignore_ascii_case(b"yes");
+        }
+    }
+
+    fn finish(self, name: &str) -> Result<Option<(Box<str>, Row)>, BadStanza> {
+        let Some(version) = self.version.filter(|version| !version.is_empty()) else {
+            return Ok(None);
+        };
+        let version = std::str::from_utf8(version).ok().and_then(|text| Version::parse(text).ok());
+        let version = version.ok_or(BadStanza::BadVersion)?;
+        let source = parse_source(self.source, name, &version)?;
+        let architecture = text(self.architecture.unwrap_or(b"none"));
+        let is_all = &*architecture == "all";
+        let multi_arch = match self.multi_arch {
+            b"same" if !is_all => MultiArch::Same,
+            b"foreign" => MultiArch::Foreign,
+            b"allowed" => MultiArch::Allowed,
+            _ => MultiArch::No,
+        };
+        let [installed_size, depends, pre_depends, conflicts, breaks, _] =
+            self.hashed.map(Option::unwrap_or_default);
+        let row = Row {
+            version,
+            source,
+            identity: Identity {
+                hash: hash(&self.hashed),
+                size: self.size,
+                sha256: self.sha256,
+                multi_arch,
+                is_all,
+            },
+            relations: Relations {
+                depends: text(depends),
+                pre_depends: text(pre_depends),
+                recommends: text(self.recommends),
+                breaks: text(breaks),
+                conflicts: text(conflicts),
+                provides: text(self.provides),
+            },
+            priority: self.priority,
+            section: self.section,
+            download_bytes: self.size,
+            installed_kib: number(installed_size),
+            phased_percentage: self.phased_percentage.unwrap_or(100).min(100),
+            is_essential: self.is_essential,
+        };
+        Ok(Some((architecture, row)))
+    }
+}
+
+fn text(value: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(value).into()
+}
+
+fn word(field: &Field<'_>) -> Option<Box<str>> {
+    Some(text(field.value).to_ascii_lowercase().into_boxed_str()).filter(|word| !word.is_empty())
+}
+
+fn number(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// `Source: name (version)`; what is left out is the package's own.
+fn parse_source(value: Option<&[u8]>, name: &str, version: &Version) -> Result<SourcePackage, BadStanza> {
+    let value = value.map(String::from_utf8_lossy).unwrap_or_default();
+    let (source, rest) = value.split_once(' ').unwrap_or((&value, ""));
+    let inner =
+        rest.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner.trim());
+    let source = if source.is_empty() { name } else { source };
+    Ok(SourcePackage {
+        name: PackageName::parse(source).map_err(|_| BadStanza::BadSource)?,
+        version: match inner.filter(|inner| !inner.is_empty()) {
+            Some(inner) => Version::parse(inner).map_err(|_| BadStanza::BadSource)?,
+            None => version.clone(),
+        },
+    })
+}
+
+/// apt's hash of what binds a version: dpkg rewrites blanks, `=` and zero epochs in these fields, so they don't count.
+fn hash(fields: &[Option<&[u8]>]) -> u32 {
+    let mut hash: u32 = 5381;
+    for value in fields.iter().flatten() {
+        let mut bytes = value.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            if byte == b'0' && bytes.peek() == Some(&b':') {
+                bytes.next();
+            } else if !byte.is_ascii_whitespace() && byte != b'=' {
+                hash = hash.wrapping_mul(33).wrapping_add(u32::from(byte.to_ascii_lowercase()));
+            }
+        }
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &[u8]) -> (Vec<(String, String, Row)>, Vec<Problem>) {
+        let mut rows = Vec::new();
+        let problems = scan(text, "list", |listed| {
+            if let Some((architecture, row)) = listed.row()? {
+                rows.push((listed.name.to_string(), architecture.into(), row));
+            }
+            Ok(())
+        });
+        (rows, problems)
+    }
+
+    #[test]
+    fn a_stanza_becomes_a_row() {
+        let text = b"Package: LibX\nSource: x (1:2-3)\nVersion: 2-3+b1\nArchitecture: amd64\nMulti-Arch: same\nSize: 1234\n\
+            Installed-Size: 56\nPriority: Optional\nSection: libs\nDepends: libc6 (>= 2.36)\nPhased-Update-Percentage: 20\n\
+            SHA256: AB\n\nVersion: 1\nArchitecture: all\npackage: y\n";
+        let (rows, problems) = rows(text);
+        assert_eq!(problems, []);
+        let (name, architecture, row) = &rows[0];
+        assert_eq!((name.as_str(), architecture.as_str()), ("libx", "amd64"));
+        assert_eq!((row.source.name.as_str(), row.source.version.as_str()), ("x", "1:2-3"));
+        assert_eq!((row.download_bytes, row.installed_kib, row.phased_percentage), (1234, 56, 20));
+        assert_eq!((row.priority.as_deref(), row.section.as_deref()), (Some("optional"), Some("libs")));
+        assert_eq!(row.multi_arch(), MultiArch::Same);
+        assert_eq!(&*row.relations.depends, "libc6 (>= 2.36)");
+        assert_eq!((rows[1].0.as_str(), rows[1].2.source.name.as_str()), ("y", "y"));
+    }
+
+    #[track_caller]
+    fn check_same(a: &str, b: &str, expected: bool) {
+        let row = |text: &str| {
+            rows(format!("Package: a\nVersion: 1\nArchitecture: amd64\n{text}\n").as_bytes()).0.remove(0).2
+        };
+        assert_eq!(row(a).identity.is_same(&row(b).identity), expected, "{a} / {b}");
+    }
+
+    #[test]
+    fn what_dpkg_rewrites_does_not_make_another_version() {
+        check_same("Depends: a (>= 1), b", "Depends: a(>=0:1),b", true);
+        check_same("Depends: a (< 1)", "Depends: a (<= 1)", true);
+        check_same("Depends: a", "Depends: b", false);
+        check_same("Recommends: a", "Recommends: b", true);
+        check_same("Size: 1\nSHA256: aa", "", true);
+        check_same("Size: 1\nSHA256: aa", "Size: 1\nSHA256: bb", false);
+        check_same("Size: 1", "Size: 2", false);
+        check_same("Installed-Size: 1", "Installed-Size: 2", false);
+        check_same("Multi-Arch: same", "", false);
+    }
+
+    #[test]
+    fn damage_is_counted_and_the_rest_is_read() {
+        let long = format!("Package: z\nVersion: 1\nDescription: {}\n", "x".repeat(MAX_STANZA));
+        let text = format!(
+            "Package: a\nVersion: 1\n\nVersion: 3\n\nPackage: b\nVersion: \x01\n\nX: y\n\n{long}\nPackage: c\nVersion: 2\n\nPackage: d\nVersion: 2"
+        );
+        let (rows, problems) = rows(text.as_bytes());
+        let names: Vec<_> = rows.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
+        assert_eq!(
+            kinds,
+            [ProblemKind::Truncated, ProblemKind::TooLarge, ProblemKind::Malformed, ProblemKind::Malformed]
+        );
+        assert!(problems.iter().any(|problem| problem.message.contains("and 1 more")));
+        assert!(problems.iter().all(|problem| problem.weight == Weight::Incomplete));
+    }
+
+    #[test]
+    fn carriage_returns_do_not_matter() {
+        let text = "Package: a\r\nVersion: 1\r\nArchitecture: amd64\r\n\r\nPackage: b\r\nVersion: 2\r\n";
+        let (rows, problems) = rows(text.as_bytes());
+        assert_eq!(problems, []);
+        assert_eq!(rows.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
+}
