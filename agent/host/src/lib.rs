@@ -15,3 +15,4 @@ pub mod problem_list;
 pub mod read;
 pub mod reboot;
 pub mod root;
+pub mod scan;

@@ -1,0 +1,107 @@
+//! The one pipeline that looks at a host and judges it: the daemon and `patchctl scan --once` share it.
+//!
+//! It changes nothing, fetches nothing and needs no root. What it can't learn it says: the report is then incomplete.
+
+use jiff::{SignedDuration, Timestamp};
+use patchd_core::baseline::Baseline;
+use patchd_core::compliance::judge;
+use patchd_core::inventory::Inventory;
+use patchd_core::os::Family;
+use patchd_core::problem::Problem;
+use patchd_core::report::{HostFacts, Operation, Report, RunRecord};
+use patchd_core::window::{Window, verdict};
+
+use crate::apt::{self, read_offers};
+use crate::dpkg::read_inventory;
+use crate::machine::read_machine;
+use crate::os::read_os_release;
+use crate::problem_list::ProblemList;
+use crate::reboot;
+use crate::root::Root;
+use crate::{container, patchers};
+
+/// What a cloud says of this host, where one was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudIdentity {
+    pub instance_id: String,
+    pub account: String,
+    pub region: String,
+}
+
+/// What a scan is told from outside.
+#[derive(Debug, Clone)]
+pub struct ScanRequest<'a> {
+    pub id: &'a str,
+    pub operation: Operation,
+    pub agent_version: &'a str,
+    /// An id that the operator configured. It wins over what the host and the cloud say.
+    pub host_id: Option<&'a str>,
+    pub cloud: Option<&'a CloudIdentity>,
+    pub windows: &'a [Window],
+    /// Package lists older than this make the assessment incomplete.
+    pub max_list_age: SignedDuration,
+    /// What went wrong before the scan, such as a refresh that failed.
+    pub problems: Vec<Problem>,
+    /// What the run changed, on the report of an apply.
+    pub run: Option<RunRecord>,
+}
+
+/// Reads the host under `root` and judges it by the built-in baseline of its family.
+///
+/// `now` is read once at the start and once at the end; every verdict is of the start.
+pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) -> Report {
+    let started_at = now();
+    let inventory = read_inventory(root);
+    let options = apt::Options { max_list_age: request.max_list_age, ..apt::Options::default() };
+    let offers = read_offers(root, &inventory, started_at, &options);
+    let mut host_problems = ProblemList::new("host");
+    let host = read_facts(root, &inventory, &request, &mut host_problems);
+    let family = Family::of_apt_host(&host.os);
+    let baseline = Baseline::builtin(family);
+    let product = family.product(&host.os);
+    let windows = verdict(request.windows, started_at);
+    let judgement = judge(&inventory, &offers, &baseline, &product, &windows);
+    let mut problems = request.problems;
+    problems.extend(host_problems.into_problems());
+    Report {
+        id: request.id.into(),
+        operation: request.operation,
+        started_at,
+        finished_at: now(),
+        agent_version: request.agent_version.into(),
+        host,
+        baseline_id: baseline.id,
+        baseline_name: baseline.name,
+        inventory,
+        offers,
+        judgement,
+        problems,
+        run: request.run,
+    }
+}
+
+/// What is known of the machine, with the best id that it has: configured, the cloud's, or its own.
+fn read_facts(
+    root: &Root,
+    inventory: &Inventory,
+    request: &ScanRequest<'_>,
+    problems: &mut ProblemList,
+) -> HostFacts {
+    let machine = read_machine(root, problems);
+    let container = container::find(root);
+    let needs_reboot = reboot::find_need(root, inventory, &machine, container.as_deref());
+    let own_id = || request.cloud.map_or_else(|| machine.id.clone(), |cloud| cloud.instance_id.clone());
+    HostFacts {
+        id: request.host_id.map_or_else(own_id, str::to_owned),
+        hostname: machine.hostname.clone(),
+        account: request.cloud.map(|cloud| cloud.account.clone()),
+        region: request.cloud.map(|cloud| cloud.region.clone()),
+        os: read_os_release(root, problems),
+        architecture: inventory.native.as_str().to_owned(),
+        kernel: machine.kernel,
+        boot_id: machine.boot_id,
+        memory_bytes: machine.memory_bytes,
+        needs_reboot,
+        other_patchers: patchers::find(root, inventory),
+    }
+}
