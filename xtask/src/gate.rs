@@ -63,6 +63,8 @@ impl Gate {
 fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(&workspace.root);
+    // What failed says where; a page of frames for each would bury it.
+    shell.set_var("RUST_BACKTRACE", "0");
     // Roots of tests that were killed; nothing is mounted there any more.
     shell.remove_path(workspace.target.join("scratch"))?;
 
@@ -85,7 +87,7 @@ fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
 }
 
 fn tests(shell: &Shell, workspace: &Workspace, gate: &mut Gate) -> Result<()> {
-    let junit = workspace.target.join("nextest/default/junit.xml");
+    let junit = workspace.root.join("target/nextest/default/junit.xml");
     shell.remove_path(&junit)?;
     let result = cmd!(shell, "cargo nextest run --workspace --no-fail-fast --locked").run();
     let text = if junit.exists() { shell.read_file(&junit)? } else { String::new() };
