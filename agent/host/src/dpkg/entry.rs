@@ -1,7 +1,7 @@
 //! One stanza of dpkg's database, checked. Whether two entries can stand side by side is for `database` to say.
 //!
 //! A problem is `Incomplete` where dpkg would refuse the whole database or where the verdict loses a fact, and a
-//! `Notice` where dpkg itself only warns.
+//! `Notice` where dpkg itself only warns. A missing `Status`, which dpkg lets pass, is a lost fact: it writes one always.
 
 use std::rc::Rc;
 
@@ -118,7 +118,7 @@ impl EntryReader<'_> {
         self.problems.push(Problem::new(kind, weight, &**self.file, message).at_line(line));
     }
 
-    /// Something that dpkg refuses a database for.
+    /// Something that dpkg refuses a database for, or that hides a fact.
     fn refused(&mut self, line: u64, message: &str) {
         self.report(ProblemKind::Malformed, Weight::Incomplete, line, message);
     }
@@ -161,6 +161,9 @@ impl EntryReader<'_> {
                 }
             };
             is_empty = false;
+            if field.is("Package") && self.subject.is_none() {
+                self.subject = parse_name(field.value).map(|name| name.to_string());
+            }
             match raw.slot(&field) {
                 Some(slot @ None) => *slot = Some(field),
                 Some(Some(_)) => {
@@ -181,7 +184,6 @@ impl EntryReader<'_> {
 
     fn entry(&mut self, raw: &Raw<'_>, missing: Missing, line: u64) -> Option<Entry> {
         let name = self.name(raw.package, line)?;
-        self.subject = Some(name.to_string());
         let state = self.state(raw.status, missing, line)?;
         let version = self.version(raw.version);
         if version.is_none() && state.status != Status::NotInstalled {
@@ -208,10 +210,7 @@ impl EntryReader<'_> {
             self.refused(line, "the stanza names no package; it was passed over");
             return None;
         };
-        let lower = String::from_utf8_lossy(field.value).to_ascii_lowercase();
-        let name = PackageName::parse(&lower)
-            .ok()
-            .filter(|_| lower.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        let name = parse_name(field.value);
         if name.is_none() {
             let shown = quoted(field.value);
             self.refused(field.line, &format!("{shown} is no package name; the stanza was passed over"));
@@ -234,7 +233,7 @@ impl EntryReader<'_> {
             },
             (None, Missing::Installed) => Some(DpkgState::INSTALLED),
             (None, Missing::NotInstalled) => {
-                self.tolerated(line, "it has no Status, so that it counts as not installed");
+                self.refused(line, "it has no Status, so that it counts as not installed, as for dpkg");
                 None
             }
         }
@@ -318,6 +317,12 @@ impl EntryReader<'_> {
         }
         is("yes")
     }
+}
+
+/// A name as dpkg keeps it, in small letters.
+fn parse_name(value: &[u8]) -> Option<PackageName> {
+    let lower = std::str::from_utf8(value).ok()?.to_ascii_lowercase();
+    PackageName::parse(&lower).ok().filter(|_| lower.starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 fn parse_source(value: &[u8], own_version: &Version) -> Option<SourcePackage> {
