@@ -1,1 +1,55 @@
-fn main() {}
+//! `patchctl`: a thin client of the daemon, and one-shot work on this host without it.
+//!
+//! It links no AWS SDK, changes nothing on the host and holds no privilege: what it may do, any user may do.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod client;
+mod command;
+mod exit;
+#[cfg(test)]
+mod manual;
+mod once;
+mod output;
+mod stored;
+mod table;
+mod text;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, tell};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::new(arguments.json);
+    let outcome = run(&arguments, &mut output);
+    // What was printed before a failure is part of the answer.
+    let printed = output.finish();
+    match outcome.and_then(|exit| printed.map(|()| exit)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            tell(&failure.to_string());
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let socket = &arguments.socket;
+    match &arguments.command {
+        Command::Status => command::status::run(socket, output),
+        Command::Scan(scan) => command::scan::run(scan, socket, output),
+        Command::Inventory(inventory) => command::inventory::run(inventory, socket, output),
+        Command::Updates => command::updates::run(socket, output),
+        Command::Runs => command::runs::run(socket, output),
+        Command::Show { run } => command::show::run(run, socket, output),
+        Command::Report(report) => command::report::run(report, socket, output),
+        Command::Config(config) => command::config::run(config, output),
+        Command::Version(version) => command::version::run(version, output),
+    }
+}

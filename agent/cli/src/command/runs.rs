@@ -1,0 +1,15 @@
+//! `patchctl runs`: the latest runs of the daemon.
+
+use std::path::Path;
+
+use crate::client::Client;
+use crate::command::print_answer;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::view;
+
+pub(crate) fn run(socket: &Path, output: &mut Output) -> Result<Exit, Failure> {
+    let answer = Client::new(socket)?.get("/v1/runs")?;
+    print_answer(&answer, output, view::run::runs)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,101 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_patchctl_global_optspecs
+    string join \n json socket= h/help V/version
+end
+
+function __fish_patchctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_patchctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_patchctl_using_subcommand
+    set -l cmd (__fish_patchctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c patchctl -n "__fish_patchctl_needs_command" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_needs_command" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchctl -n "__fish_patchctl_needs_command" -s V -l version -d 'Print version'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "status" -d 'Show what the daemon does and what it knows of this host'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "scan" -d 'Look at the host, judge it against its baseline, show and keep the report'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "inventory" -d 'List the installed packages'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "updates" -d 'List the packages that could or should be newer, and why they are not'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "runs" -d 'List the latest runs'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "show" -d 'Show one run with its history'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "report" -d 'Show a report'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "config" -d 'Work on patchd\'s configuration'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "version" -d 'Work on version numbers'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand status" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand status" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l all -d 'Show every row: all missing and other updates, all problems'
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l exit-code -d 'Exit with 4 if the host is not compliant, and with 3 if that can\'t be told'
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l once -d 'Read the host here and now, without the daemon'
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand runs" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand runs" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand runs" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand show" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand show" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand show" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l store -d 'Take it from this folder instead of asking the daemon: a path or file:///path' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l all -d 'Show every row: all missing and other updates, all problems'
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l exit-code -d 'Exit with 4 if the host is not compliant, and with 3 if that can\'t be told'
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand report" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -f -a "check" -d 'Read the configuration and print each mistake as FILE:LINE: what is wrong'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from check" -l config-root -d 'Read it under DIR instead of /' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from check" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Read the configuration and print each mistake as FILE:LINE: what is wrong'
+complete -c patchctl -n "__fish_patchctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and not __fish_seen_subcommand_from compare help" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and not __fish_seen_subcommand_from compare help" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and not __fish_seen_subcommand_from compare help" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and not __fish_seen_subcommand_from compare help" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and not __fish_seen_subcommand_from compare help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from compare" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from compare" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from help" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'
+complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "status" -d 'Show what the daemon does and what it knows of this host'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "scan" -d 'Look at the host, judge it against its baseline, show and keep the report'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "inventory" -d 'List the installed packages'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "updates" -d 'List the packages that could or should be newer, and why they are not'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "runs" -d 'List the latest runs'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "show" -d 'Show one run with its history'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "report" -d 'Show a report'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "config" -d 'Work on patchd\'s configuration'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "version" -d 'Work on version numbers'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Read the configuration and print each mistake as FILE:LINE: what is wrong'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from version" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'
