@@ -1,0 +1,5 @@
+//! What `patchd` is made of. The program itself is `main.rs`; this library exists so that scenarios can drive its parts.
+//!
+//! Nothing here runs a package manager: that is the executor's, and only the executor's.
+
+pub mod tls;
