@@ -23,6 +23,18 @@ pub struct Release {
     pub but_automatic_upgrades: bool,
     /// Packages for all architectures are in every architecture's index; the index of their own is not fetched.
     pub repeats_all: bool,
+    /// What `Architectures` lists, if the field is there. apt fetches no index of another architecture, `all` included,
+    /// even where the repository has one.
+    pub architectures: Option<Vec<String>>,
+}
+
+impl Release {
+    /// Whether apt would fetch an index of its own for the packages of all architectures.
+    pub fn has_index_of_all(&self) -> bool {
+        let lists_all =
+            self.architectures.as_ref().is_none_or(|listed| listed.iter().any(|one| one == "all"));
+        lists_all && !self.repeats_all
+    }
 }
 
 /// Reads a Release file, with or without the armour of a clear-signed one. A date that can't be read is in `.1`.
@@ -65,6 +77,8 @@ fn read_fields(stanza: &Stanza<'_>, release: &mut Release, problems: &mut Vec<&'
         } else if field.is("No-Support-for-Architecture-all") {
             release.repeats_all =
                 text().is_some_and(|text| text.split_whitespace().any(|word| word == "Packages"));
+        } else if field.is("Architectures") {
+            release.architectures = text().map(|text| text.split_whitespace().map(str::to_owned).collect());
         } else if field.is("Date") {
             release.date = text().as_deref().and_then(parse_date);
             if release.date.is_none() {
@@ -157,6 +171,15 @@ mod tests {
             assert_eq!(release.valid_until.unwrap().to_string(), "2023-09-16T08:21:41Z");
             assert!(release.not_automatic && !release.but_automatic_upgrades);
         }
+    }
+
+    #[test]
+    fn an_index_of_all_is_one_that_the_release_lists_as_an_architecture() {
+        let has_index = |fields: &str| parse(fields.as_bytes()).0.has_index_of_all();
+        assert!(has_index("Suite: s\n"));
+        assert!(has_index("Architectures: all amd64\n"));
+        assert!(!has_index("Architectures: amd64 i386\n"));
+        assert!(!has_index("Architectures: all amd64\nNo-Support-for-Architecture-all: Packages\n"));
     }
 
     #[test]

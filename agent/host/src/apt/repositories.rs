@@ -290,7 +290,7 @@ impl Finder<'_> {
         let repository = RepositoryId(id);
         let before = self.found.lists.len();
         let mut has_expected = false;
-        let has_own_all = !source.component.is_empty() && !on_disk.release.repeats_all;
+        let has_own_all = !source.component.is_empty() && on_disk.release.has_index_of_all();
         let implicit = has_own_all.then(|| "all".to_owned());
         // A flat repository has one index for all architectures.
         let shown = if source.component.is_empty() { 1 } else { source.architectures.len() };
