@@ -66,6 +66,9 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Every verb's name; a request for another one is refused by name.
+    pub const NAMES: [&str; 5] = ["refresh", "simulate", "apply", "recall", "read_back"];
+
     /// The name that logs and refusals use.
     pub fn name(&self) -> &'static str {
         match self {
@@ -305,6 +308,23 @@ mod tests {
         }
         for id in ["", ".", "..", "-x", "a/b", "a b", "a\n", "\u{e9}", &"a".repeat(MAX_ID + 1)] {
             assert!(!is_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_names_are_those_on_the_wire() {
+        let plan = wire("openssl");
+        let (transaction, digest) = ("t".to_owned(), String::new());
+        let verbs = [
+            Verb::Refresh { transaction: transaction.clone() },
+            Verb::Simulate { plan: plan.clone() },
+            Verb::Apply { transaction: transaction.clone(), plan, digest },
+            Verb::Recall { transaction },
+            Verb::ReadBack { packages: vec![] },
+        ];
+        assert_eq!(verbs.each_ref().map(Verb::name), Verb::NAMES);
+        for verb in verbs {
+            assert!(serde_json::to_value(&verb).unwrap().get(verb.name()).is_some(), "{}", verb.name());
         }
     }
 

@@ -1,0 +1,304 @@
+//! The executor's memory: an intent before each transaction, an outcome after it, each written once and never again.
+//!
+//! It also holds the lock that lets one operation at a time touch apt. What a transaction does is not its concern.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use patchd_host::dpkg;
+use patchd_host::durable::{WriteError, atomic_write, create_directories};
+use patchd_host::read::{self, FileError};
+use patchd_host::root::Root;
+use patchd_protocol::executor::{TransactionRecord, TransactionState};
+use thiserror::Error;
+
+use crate::text;
+
+/// The longest record, in bytes: 2,000 changes and the tail of an output.
+const MAX_RECORD: u64 = 4 << 20;
+
+/// How much of a transaction's output is kept, in bytes.
+const MAX_LOG: u64 = 4 << 20;
+
+/// How often, and at which distance, a lock is tried that may be held by somebody's short look only.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the executor's own files can't be used.
+#[derive(Debug, Error)]
+pub(crate) enum RecordError {
+    #[error("{} {problem}; nothing is done without a place for records that only root can write", path.display())]
+    Directory { path: PathBuf, problem: String },
+    #[error("can't make the executor's directory")]
+    Make(#[source] WriteError),
+    #[error("can't keep the record of transaction {id}")]
+    Write { id: String, source: WriteError },
+    #[error("can't read the record of transaction {id}")]
+    Read { id: String, source: FileError },
+    #[error("the record {} can't be understood", path.display())]
+    Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("can't use the lock {}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("there is a record of transaction {id} already")]
+    Exists { id: String },
+    #[error("the executor is at work: {holder}")]
+    Busy { holder: String },
+}
+
+/// The files below the executor's state directory.
+#[derive(Debug)]
+pub(crate) struct Records {
+    transactions: PathBuf,
+    output: PathBuf,
+    lock: PathBuf,
+}
+
+/// The right to use apt, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _lock: File,
+}
+
+impl Records {
+    /// Makes what is missing, and refuses directories that somebody else than `owner` may write.
+    pub(crate) fn open(state: &Path, owner: u32) -> Result<Self, RecordError> {
+        let records = Self {
+            transactions: state.join("transactions"),
+            output: state.join("output"),
+            lock: state.join("lock"),
+        };
+        for path in [state, &records.transactions, &records.output] {
+            create_directories(path, 0o700).map_err(RecordError::Make)?;
+            let problem = match std::fs::symlink_metadata(path) {
+                Err(error) => format!("can't be looked at: {error}"),
+                Ok(metadata) if !metadata.is_dir() => "is no directory".into(),
+                Ok(metadata) if metadata.uid() != owner => format!("belongs to uid {}", metadata.uid()),
+                Ok(metadata) if metadata.mode() & 0o022 != 0 => {
+                    format!("has mode {:04o}", metadata.mode() & 0o7777)
+                }
+                Ok(_) => continue,
+            };
+            return Err(RecordError::Directory { path: path.to_owned(), problem });
+        }
+        Ok(records)
+    }
+
+    /// Where calls leave their words that are no transactions.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
+    /// Where the package manager's words of a transaction go.
+    pub(crate) fn log(&self, id: &str) -> PathBuf {
+        self.transactions.join(format!("{id}.log"))
+    }
+
+    /// The last words of a transaction; what is over the limit is forgotten.
+    pub(crate) fn log_tail(&self, id: &str) -> Vec<String> {
+        let path = self.log(id);
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            let over = file.metadata()?.len().saturating_sub(MAX_LOG);
+            io::Seek::seek(&mut file, io::SeekFrom::Start(over))?;
+            let mut content = Vec::new();
+            file.take(MAX_LOG).read_to_end(&mut content)?;
+            if 0 < over {
+                // Nobody writes it any more but what a maintainer script left running, whose words don't matter.
+                atomic_write(&path, &content, 0o600).map_err(io::Error::other)?;
+            }
+            Ok(content)
+        };
+        text::tail(&String::from_utf8_lossy(&read().unwrap_or_default()))
+    }
+
+    /// Keeps what is about to be done. When it returns, the record is on disk.
+    pub(crate) fn begin(&self, record: &TransactionRecord) -> Result<(), RecordError> {
+        self.write(record, "intent")
+    }
+
+    /// Keeps what came of it.
+    pub(crate) fn end(&self, record: &TransactionRecord) -> Result<(), RecordError> {
+        self.write(record, "outcome")
+    }
+
+    /// The record of a transaction. One without an outcome is running as long as anybody may be at work, and was
+    /// interrupted otherwise.
+    pub(crate) fn find(&self, id: &str) -> Result<Option<TransactionRecord>, RecordError> {
+        if let Some(outcome) = self.read(id, "outcome")? {
+            return Ok(Some(outcome));
+        }
+        let Some(intent) = self.read(id, "intent")? else { return Ok(None) };
+        if self.is_locked()? || dpkg::lock::holder(&Root::host()).is_some() {
+            return Ok(Some(TransactionRecord { state: TransactionState::Running, ..intent }));
+        }
+        // It may have ended between the two looks.
+        let outcome = self.read(id, "outcome")?;
+        let interrupted = TransactionRecord { state: TransactionState::Interrupted, ..intent };
+        Ok(Some(outcome.unwrap_or(interrupted)))
+    }
+
+    /// Takes the right to use apt for `purpose`, or tells who has it.
+    pub(crate) fn lock(&self, purpose: &str) -> Result<Held, RecordError> {
+        let mut file = self.open_lock()?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    let told = file.set_len(0).and_then(|()| file.write_all(purpose.as_bytes()));
+                    told.map_err(self.lock_error())?;
+                    return Ok(Held { _lock: file });
+                }
+                Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(self.lock_error()(error)),
+            }
+        }
+        let mut holder = String::new();
+        file.take(200).read_to_string(&mut holder).map_err(self.lock_error())?;
+        Err(RecordError::Busy { holder: text::cut(&holder) })
+    }
+
+    fn is_locked(&self) -> Result<bool, RecordError> {
+        match self.open_lock()?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(self.lock_error()(error)),
+        }
+    }
+
+    fn open_lock(&self) -> Result<File, RecordError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(&self.lock).map_err(self.lock_error())
+    }
+
+    fn lock_error(&self) -> impl Fn(io::Error) -> RecordError {
+        let path = self.lock.clone();
+        move |source| RecordError::Lock { path: path.clone(), source }
+    }
+
+    fn path(&self, id: &str, part: &str) -> PathBuf {
+        self.transactions.join(format!("{id}.{part}.json"))
+    }
+
+    fn write(&self, record: &TransactionRecord, part: &str) -> Result<(), RecordError> {
+        let path = self.path(&record.id, part);
+        if path.symlink_metadata().is_ok() {
+            return Err(RecordError::Exists { id: record.id.clone() });
+        }
+        let damaged = |source| RecordError::Damaged { path: path.clone(), source };
+        let content = serde_json::to_vec_pretty(record).map_err(damaged)?;
+        let id = record.id.clone();
+        atomic_write(&path, &content, 0o600).map_err(|source| RecordError::Write { id, source })
+    }
+
+    fn read(&self, id: &str, part: &str) -> Result<Option<TransactionRecord>, RecordError> {
+        let path = self.path(id, part);
+        let content = read::read_optional(&Root::host(), &path, MAX_RECORD)
+            .map_err(|source| RecordError::Read { id: id.into(), source })?;
+        let parse = |content: Vec<u8>| serde_json::from_slice(&content);
+        content.map(parse).transpose().map_err(|source| RecordError::Damaged { path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn owner() -> u32 {
+        nix::unistd::Uid::effective().as_raw()
+    }
+
+    fn records(directory: &tempfile::TempDir) -> Records {
+        Records::open(&directory.path().join("state"), owner()).unwrap()
+    }
+
+    fn record(id: &str) -> TransactionRecord {
+        TransactionRecord {
+            id: id.into(),
+            run: "run".into(),
+            digest: "d".into(),
+            state: TransactionState::Running,
+            started_at: "2026-11-29T02:00:00Z".parse().unwrap(),
+            ended_at: None,
+            exit_code: None,
+            changes: vec![],
+            output_tail: vec![],
+        }
+    }
+
+    #[test]
+    fn an_intent_without_an_outcome_is_running_or_was_interrupted() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        assert_eq!(records.find("a").unwrap(), None);
+        let held = records.lock("apply a").unwrap();
+        records.begin(&record("a")).unwrap();
+        assert_eq!(records.find("a").unwrap().unwrap().state, TransactionState::Running);
+        drop(held);
+        assert_eq!(records.find("a").unwrap().unwrap().state, TransactionState::Interrupted);
+        let ended = TransactionRecord { state: TransactionState::Ended, exit_code: Some(0), ..record("a") };
+        records.end(&ended).unwrap();
+        assert_eq!(records.find("a").unwrap(), Some(ended));
+    }
+
+    #[test]
+    fn nothing_is_written_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        records.begin(&record("a")).unwrap();
+        assert!(matches!(records.begin(&record("a")), Err(RecordError::Exists { .. })));
+    }
+
+    #[test]
+    fn one_at_a_time_and_the_other_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        let held = records.lock("a long purpose").unwrap();
+        drop(held);
+        let _held = records.lock("apply a").unwrap();
+        let busy = records.lock("refresh b").unwrap_err();
+        assert!(matches!(&busy, RecordError::Busy { holder } if holder == "apply a"), "{busy:?}");
+    }
+
+    #[test]
+    fn a_place_that_others_may_write_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        drop(records(&directory));
+        assert!(matches!(Records::open(&path("state"), owner() + 1), Err(RecordError::Directory { .. })));
+        symlink(path("state"), path("link")).unwrap();
+        assert!(matches!(Records::open(&path("link"), owner()), Err(RecordError::Directory { .. })));
+        std::fs::set_permissions(path("state/transactions"), Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(Records::open(&path("state"), owner()), Err(RecordError::Directory { .. })));
+    }
+
+    #[test]
+    fn a_linked_lock_and_a_damaged_record_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        let elsewhere = directory.path().join("elsewhere");
+        symlink(&elsewhere, &records.lock).unwrap();
+        assert!(matches!(records.lock("x"), Err(RecordError::Lock { .. })));
+        assert!(!elsewhere.exists());
+        atomic_write(&records.path("a", "outcome"), b"{", 0o600).unwrap();
+        assert!(matches!(records.find("a"), Err(RecordError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_giant_log_keeps_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        let mut content = vec![b'x'; usize::try_from(MAX_LOG).unwrap()];
+        content.extend_from_slice(b"\nthe end\n");
+        atomic_write(&records.log("a"), &content, 0o600).unwrap();
+        assert_eq!(records.log_tail("a").last().map(String::as_str), Some("the end"));
+        assert_eq!(std::fs::metadata(records.log("a")).unwrap().len(), MAX_LOG);
+    }
+}

@@ -1,0 +1,155 @@
+//! The closed list of what the executor does, and for each verb the one place where it is done. An auditor starts here.
+//!
+//! Nothing of a request is trusted: names, ids, sizes and digests are checked before anything else is looked at.
+
+use jiff::Timestamp;
+use patchd_core::inventory::Inventory;
+use patchd_core::package::{Architecture, InvalidWord, PackageName};
+use patchd_core::plan::Plan;
+use patchd_host::dpkg;
+use patchd_host::root::Root;
+use patchd_protocol::executor::{
+    MAX_CHANGES, PROTOCOL, PackageWire, PlanWire, PlannedChangeWire, RefusalCode, Reply, Request,
+    SimulationWire, Verb, digest, is_id,
+};
+use serde_json::Value;
+
+use crate::apt::Apt;
+use crate::policy::Policy;
+use crate::record::{Held, Records};
+use crate::refusal::Stop;
+use crate::text;
+use crate::transaction::{self, Order};
+
+/// Everything that the verbs work with.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    /// The host whose packages these are: `/`, but for tests.
+    pub(crate) root: Root,
+    pub(crate) policy: Policy,
+    pub(crate) records: Records,
+    pub(crate) apt: Apt,
+    pub(crate) now: fn() -> Timestamp,
+}
+
+impl Executor {
+    /// What is installed now.
+    pub(crate) fn inventory(&self) -> Inventory {
+        dpkg::read_inventory(&self.root)
+    }
+
+    /// The right to use apt.
+    pub(crate) fn hold(&self, purpose: &str) -> Result<Held, Stop> {
+        Ok(self.records.lock(purpose)?)
+    }
+}
+
+/// Answers one request. `progress` gets the package manager's words meanwhile.
+pub(crate) fn answer(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&str)) -> Reply {
+    carry_out(executor, request, progress).unwrap_or_else(Reply::from)
+}
+
+fn carry_out(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&str)) -> Result<Reply, Stop> {
+    check_id("run", &request.run)?;
+    match &request.verb {
+        Verb::Refresh { transaction } => {
+            check_id("transaction", transaction)?;
+            let _held = executor.hold(&format!("refresh {transaction}"))?;
+            let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
+            Ok(Reply::Refreshed(refreshed))
+        }
+        Verb::Simulate { plan } => simulate(executor, &check_plan(plan)?, &request.run),
+        Verb::Apply { transaction, plan, digest: claimed } => {
+            check_id("transaction", transaction)?;
+            let plan = check_plan(plan)?;
+            let digest = digest(&plan);
+            if *claimed != digest {
+                let message = format!("the plan's digest is {digest}, not {}", text::cut(claimed));
+                return Err(Stop::refused(RefusalCode::DigestMismatch, message));
+            }
+            let order = Order { run: &request.run, id: transaction, plan: &plan, digest: &digest };
+            transaction::apply(executor, &order, progress).map(Reply::Applied)
+        }
+        Verb::Recall { transaction } => {
+            check_id("transaction", transaction)?;
+            transaction::recall(executor, transaction).map(Reply::Recalled)
+        }
+        Verb::ReadBack { packages } => {
+            check_count(packages.len())?;
+            packages.iter().try_for_each(check_package)?;
+            let installed = crate::read_back::installed(packages, &executor.inventory());
+            Ok(Reply::ReadBack { installed })
+        }
+    }
+}
+
+fn simulate(executor: &Executor, plan: &Plan, run: &str) -> Result<Reply, Stop> {
+    let _held = executor.hold(&format!("dry run of {run}"))?;
+    let simulated =
+        executor.apt.simulate(plan, &executor.inventory()).map_err(|error| Stop::failed(&error))?;
+    Ok(Reply::Simulated(SimulationWire {
+        changes: simulated.changes.iter().map(PlannedChangeWire::from).collect(),
+        removals: simulated.removals.iter().map(|name| name.as_str().into()).collect(),
+        refusal: simulated.refusal.as_deref().map(text::cut),
+    }))
+}
+
+/// Makes a request of what came over the socket. A verb that this executor does not know is refused by its name.
+pub(crate) fn decode(message: Value) -> Result<Request, Stop> {
+    let malformed = |message: String| Stop::refused(RefusalCode::Malformed, text::cut(&message));
+    let asked = message.get("protocol").and_then(Value::as_u64);
+    if asked != Some(PROTOCOL.into()) {
+        let asked = asked.map_or_else(|| "none".into(), |asked| asked.to_string());
+        let text = format!("this executor speaks protocol {PROTOCOL}, and the request {asked}");
+        return Err(Stop::refused(RefusalCode::Protocol, text));
+    }
+    let name = match message.get("verb") {
+        Some(Value::String(name)) => Some(name.as_str()),
+        Some(Value::Object(verb)) => verb.keys().next().map(String::as_str),
+        _ => None,
+    };
+    match name {
+        None => return Err(malformed("the request has no verb".into())),
+        Some(name) if !Verb::NAMES.contains(&name) => {
+            let name: String = name.chars().take(64).collect();
+            let text = format!("there is no verb {name:?}; this executor knows {}", Verb::NAMES.join(", "));
+            return Err(Stop::refused(RefusalCode::UnknownVerb, text));
+        }
+        Some(_) => {}
+    }
+    serde_json::from_value(message).map_err(|error| malformed(format!("the request can't be read: {error}")))
+}
+
+fn check_id(what: &str, id: &str) -> Result<(), Stop> {
+    if is_id(id) {
+        return Ok(());
+    }
+    let id: String = id.chars().take(64).collect();
+    Err(Stop::refused(RefusalCode::Malformed, format!("{id:?} is no id of a {what}")))
+}
+
+fn check_count(count: usize) -> Result<(), Stop> {
+    if count <= MAX_CHANGES {
+        return Ok(());
+    }
+    let message = format!("{count} packages are over the limit of {MAX_CHANGES}");
+    Err(Stop::refused(RefusalCode::Malformed, message))
+}
+
+fn check_plan(plan: &PlanWire) -> Result<Plan, Stop> {
+    check_count(plan.changes.len())?;
+    Plan::try_from(plan).map_err(|error| Stop::refused(RefusalCode::Malformed, text::cut(&error.to_string())))
+}
+
+/// A package that is asked for must have words that can be a package's; they go into the answer.
+fn check_package(package: &PackageWire) -> Result<(), Stop> {
+    let wrong = |error: InvalidWord| {
+        Stop::refused(RefusalCode::Malformed, text::cut(&format!("{:?}: {error}", package.name)))
+    };
+    PackageName::parse(&package.name).map_err(wrong)?;
+    Architecture::parse(&package.architecture).map_err(wrong)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
