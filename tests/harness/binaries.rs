@@ -18,18 +18,23 @@ pub struct Binaries {
 impl Binaries {
     /// Finds them beside the running test.
     pub fn find() -> Result<Self> {
-        let directory = place::profile_directory()?;
         Ok(Self {
-            patchd: fresh(&directory, "patchd")?,
-            patchd_executor: fresh(&directory, "patchd-executor")?,
-            patchctl: fresh(&directory, "patchctl")?,
+            patchd: fresh("patchd")?,
+            patchd_executor: fresh("patchd-executor")?,
+            patchctl: patchctl()?,
         })
     }
 }
 
+/// The one that needs no other.
+pub fn patchctl() -> Result<PathBuf> {
+    fresh("patchctl")
+}
+
 /// The path of a binary that is not older than any of its sources, which cargo lists in the `.d` file beside it.
-fn fresh(directory: &Path, name: &str) -> Result<PathBuf> {
+fn fresh(name: &str) -> Result<PathBuf> {
     const CURE: &str = "run `cargo build --workspace --bins --tests`, or `cargo xtask test`, which does";
+    let directory = place::profile_directory()?;
     let binary = directory.join(name);
     let Ok(built) = modified(&binary) else {
         bail!("{} is not built: {CURE}", binary.display());

@@ -1,3 +1,5 @@
 //! The scenarios: what an operator does, with real parts. One module a theme; what they share is in the harness.
 
+mod bad_input;
+
 mod toys;
