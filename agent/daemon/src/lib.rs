@@ -2,4 +2,5 @@
 //!
 //! Nothing here runs a package manager: that is the executor's, and only the executor's.
 
+pub mod journal;
 pub mod tls;

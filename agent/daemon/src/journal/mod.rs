@@ -1,0 +1,296 @@
+//! The journal: what every run intended and what came of it, in SQLite, on the disk before anything is done.
+//!
+//! A run's state is not stored: it is the fold of its events through `run::step`, the same after a crash as before.
+//! It performs no effect and moves no run. What it gives to readers is in `read`.
+
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use patchd_core::report::{Operation, RunVerdict};
+use patchd_core::run::event::{Effect, Event};
+use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, step};
+use patchd_protocol::control::{GateWire, ReportSummary, RunTrigger};
+use patchd_protocol::executor::digest;
+use patchd_protocol::report::native::RunWire;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::schema::MovedAside;
+
+/// How many runs are kept, and so how large the journal can grow: the oldest are forgotten first.
+const KEPT_RUNS: u32 = 1_000;
+
+/// Why the journal did not take or give something. Nothing may be done that it did not take.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    #[error("can't open the journal {}: {reason}", path.display())]
+    Open { path: PathBuf, reason: String },
+    #[error("the journal can't grow: the file system is full")]
+    Full,
+    #[error("the journal is on a file system that is mounted read-only, or this user may not write it")]
+    ReadOnly,
+    #[error("the journal is in use by another patchd")]
+    Busy,
+    #[error("the journal failed")]
+    Sqlite(#[source] rusqlite::Error),
+    #[error("the journal can't say this as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl JournalError {
+    /// The same while opening, where the path is what a person needs.
+    fn of(path: &Path, error: rusqlite::Error) -> Self {
+        match Self::from(error) {
+            Self::Sqlite(error) => Self::Open { path: path.into(), reason: error.to_string() },
+            other => other,
+        }
+    }
+}
+
+/// A run that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    pub order: Order,
+    pub trigger: RunTrigger,
+    /// The window occurrence that the scheduler started it for.
+    pub occurrence: Option<String>,
+}
+
+/// A run that did not conclude.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    pub id: String,
+    /// As its events left it, or why they can't be followed any more.
+    pub state: Result<RunState, String>,
+}
+
+/// The journal. It is the only one who has the database open.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+}
+
+/// What is kept of an intent.
+#[derive(Debug, Serialize, Deserialize)]
+struct IntentWire {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    transaction: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    digest: Option<String>,
+}
+
+impl From<&Effect> for IntentWire {
+    fn from(effect: &Effect) -> Self {
+        let (transaction, digest) = match effect {
+            Effect::Apply { transaction, plan } => (Some(transaction.clone()), Some(digest(plan))),
+            Effect::Refresh { transaction }
+            | Effect::Recall { transaction }
+            | Effect::RecallLater { transaction } => (Some(transaction.clone()), None),
+            Effect::Assess { .. }
+            | Effect::Simulate { .. }
+            | Effect::LookAtGates
+            | Effect::ReadBack { .. }
+            | Effect::Report { .. } => (None, None),
+        };
+        Self { transaction, digest }
+    }
+}
+
+fn operation_word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Scan => "scan",
+        Operation::Apply => "apply",
+    }
+}
+
+impl Journal {
+    /// Opens the journal, and says if it had to begin a new one.
+    pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Option<MovedAside>), JournalError> {
+        let (connection, moved) = schema::open(path, now)?;
+        Ok((Self { connection }, moved))
+    }
+
+    /// A journal that is gone with the process: for a run that nobody resumes.
+    pub fn in_memory() -> Result<Self, JournalError> {
+        let (connection, _) = schema::open(Path::new(":memory:"), Timestamp::UNIX_EPOCH)?;
+        Ok(Self { connection })
+    }
+
+    /// Takes down that a run was asked for, and forgets the oldest.
+    pub fn begin(&mut self, run: &NewRun, now: Timestamp) -> Result<(), JournalError> {
+        let trigger = serde_json::to_string(&run.trigger)?;
+        let transaction = self.connection.transaction()?;
+        transaction.execute(
+            "INSERT INTO runs (id, operation, refresh, trigger, occurrence, requested_at, phase) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued')",
+            params![
+                run.order.id.as_str(),
+                operation_word(run.order.operation),
+                run.order.refresh == RefreshPolicy::Refresh,
+                trigger,
+                run.occurrence,
+                now.to_string(),
+            ],
+        )?;
+        transaction.execute(
+            "DELETE FROM runs WHERE concluded_at IS NOT NULL \
+             AND sequence <= (SELECT max(sequence) FROM runs) - ?1",
+            params![KEPT_RUNS],
+        )?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Takes down, in one commit, what happened to a run and what it intends next.
+    pub fn append(
+        &mut self,
+        event: &Event,
+        after: &RunState,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let run = after.order.id.as_str();
+        let now = now.to_string();
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO entries (run, at, kind, code, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            insert.execute(params![run, now, "event", event.code(), wire::encode(event)?])?;
+            for effect in effects {
+                let body = serde_json::to_string(&IntentWire::from(effect))?;
+                insert.execute(params![run, now, "intent", effect.code(), body])?;
+            }
+        }
+        transaction.execute("UPDATE runs SET phase = ?2 WHERE id = ?1", params![run, after.phase.code()])?;
+        match &after.phase {
+            Phase::Reporting { result: Some(result), .. } => {
+                let record = serde_json::to_string(&RunWire::from(&result.record))?;
+                let gates: Vec<GateWire> = result
+                    .gates
+                    .iter()
+                    .map(|gate| GateWire { code: gate.code().into(), detail: gate.sentence() })
+                    .collect();
+                transaction.execute(
+                    "UPDATE runs SET record = ?2, gates = ?3 WHERE id = ?1",
+                    params![run, record, serde_json::to_string(&gates)?],
+                )?;
+            }
+            Phase::Concluded { verdict, .. } => conclude(&transaction, run, verdict, &now)?,
+            _ => {}
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Ends a run that can't be carried on.
+    pub fn abandon(&mut self, run: &str, why: &str, now: Timestamp) -> Result<(), JournalError> {
+        let verdict = RunVerdict::Failed { detail: why.into() };
+        self.connection.execute("UPDATE runs SET phase = 'concluded' WHERE id = ?1", params![run])?;
+        Ok(conclude(&self.connection, run, &verdict, &now.to_string())?)
+    }
+
+    /// Takes down what a report says, under the run that wrote it.
+    pub fn record_report(&mut self, run: &RunId, summary: &ReportSummary) -> Result<(), JournalError> {
+        self.connection.execute(
+            "INSERT INTO reports (run, finished_at, summary) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (run) DO UPDATE SET finished_at = ?2, summary = ?3",
+            params![run.as_str(), summary.finished_at.to_string(), serde_json::to_string(summary)?],
+        )?;
+        Ok(())
+    }
+
+    /// Every run that did not conclude, oldest first.
+    pub fn unfinished(&self) -> Result<Vec<Unfinished>, JournalError> {
+        let mut statement = self.connection.prepare(
+            "SELECT id, operation, refresh FROM runs WHERE concluded_at IS NULL ORDER BY sequence",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+        })?;
+        let mut runs = Vec::new();
+        for row in rows {
+            let (id, operation, refresh) = row?;
+            let state = self.replay(&id, &operation, refresh)?;
+            runs.push(Unfinished { id, state });
+        }
+        Ok(runs)
+    }
+
+    fn replay(
+        &self,
+        id: &str,
+        operation: &str,
+        refresh: bool,
+    ) -> Result<Result<RunState, String>, JournalError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM entries WHERE run = ?1 AND kind = 'event' ORDER BY sequence")?;
+        let bodies = statement.query_map(params![id], |row| row.get::<_, String>(0))?;
+        let order = match RunId::parse(id) {
+            Err(error) => return Ok(Err(error.to_string())),
+            Ok(id) => Order {
+                id,
+                operation: if operation == "apply" { Operation::Apply } else { Operation::Scan },
+                refresh: if refresh { RefreshPolicy::Refresh } else { RefreshPolicy::UseListsAsTheyAre },
+            },
+        };
+        let mut run = RunState::new(order);
+        for body in bodies {
+            let event = match wire::decode(&body?) {
+                Ok(event) => event,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            run = match step(run, event) {
+                Ok((next, _)) => next,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+        }
+        Ok(Ok(run))
+    }
+
+    /// Whether an operator told the agent to change nothing until further notice.
+    pub fn is_paused(&self) -> Result<bool, JournalError> {
+        let mark = self
+            .connection
+            .query_row("SELECT value FROM marks WHERE name = 'paused'", [], |row| row.get::<_, String>(0))
+            .optional()?;
+        Ok(mark.is_some())
+    }
+
+    /// Pauses the agent: `by` is who said so.
+    pub fn pause(&mut self, by: &str) -> Result<(), JournalError> {
+        self.connection
+            .execute("INSERT OR IGNORE INTO marks (name, value) VALUES ('paused', ?1)", params![by])?;
+        Ok(())
+    }
+
+    pub fn resume(&mut self) -> Result<(), JournalError> {
+        self.connection.execute("DELETE FROM marks WHERE name = 'paused'", [])?;
+        Ok(())
+    }
+}
+
+fn conclude(connection: &Connection, run: &str, verdict: &RunVerdict, now: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE runs SET concluded_at = ?2, verdict = ?3, detail = ?4 WHERE id = ?1 AND concluded_at IS NULL",
+        params![run, now, verdict.code(), verdict.detail()],
+    )?;
+    Ok(())
+}
