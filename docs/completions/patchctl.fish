@@ -41,7 +41,12 @@ complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "help" -d 'Print t
 complete -c patchctl -n "__fish_patchctl_using_subcommand status" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand status" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l config-root -d 'Read the configuration under DIR instead of / (by default under --root)' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l now -d 'Judge as if it were this time, written like 2026-11-23T06:00:00Z' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l store -d 'Keep the report in this folder: a path or file:///path [default: ./patchd-reports]' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l once -d 'Read the host here and now, without the daemon'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l all -d 'Show every row: all missing and other updates, all problems'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l exit-code -d 'Exit with 4 if the host is not compliant, and with 3 if that can\'t be told'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l json -d 'Print one JSON document and nothing else on standard output'
@@ -51,7 +56,11 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l socket -
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l once -d 'Read the host here and now, without the daemon'
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l config-root -d 'Read the configuration under DIR instead of / (by default under --root)' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l now -d 'Judge as if it were this time, written like 2026-11-23T06:00:00Z' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l once -d 'Read the host here and now, without the daemon'
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand runs" -l socket -d 'The daemon\'s socket' -r -F

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use patchd_protocol::control::CONTROL_SOCKET;
 
 use crate::exit;
@@ -35,7 +36,7 @@ pub(crate) enum Command {
     /// List the installed packages
     Inventory(OnceArguments),
     /// List the packages that could or should be newer, and why they are not
-    Updates,
+    Updates(UpdatesArguments),
     /// List the latest runs
     Runs,
     /// Show one run with its history
@@ -66,8 +67,30 @@ pub(crate) struct OnceArguments {
     pub(crate) root: Option<PathBuf>,
 }
 
+/// By which rules, and at what time, it is judged.
+#[derive(Debug, Args)]
+pub(crate) struct JudgeArguments {
+    /// Read the configuration under DIR instead of / (by default under --root)
+    #[arg(long, value_name = "DIR", requires = "once")]
+    pub(crate) config_root: Option<PathBuf>,
+
+    /// Judge as if it were this time, written like 2026-11-23T06:00:00Z
+    #[arg(long, value_name = "TIME", requires = "once")]
+    pub(crate) now: Option<Timestamp>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
+    #[command(flatten)]
+    pub(crate) once: OnceArguments,
+
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+
+    /// Keep the report in this folder: a path or file:///path [default: ./patchd-reports]
+    #[arg(long, value_name = "URL", requires = "once")]
+    pub(crate) store: Option<String>,
+
     #[command(flatten)]
     pub(crate) verdict: VerdictArguments,
 }
@@ -81,6 +104,15 @@ pub(crate) struct VerdictArguments {
     /// Exit with 4 if the host is not compliant, and with 3 if that can't be told
     #[arg(long)]
     pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdatesArguments {
+    #[command(flatten)]
+    pub(crate) once: OnceArguments,
+
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
 }
 
 #[derive(Debug, Args)]
@@ -140,9 +172,17 @@ mod tests {
 
     #[test]
     fn another_root_is_only_read_once() {
-        assert!(Arguments::try_parse_from(["patchctl", "inventory", "--root", "/x"]).is_err());
+        assert!(Arguments::try_parse_from(["patchctl", "scan", "--root", "/x"]).is_err());
+        assert!(Arguments::try_parse_from(["patchctl", "scan", "--store", "/x"]).is_err());
         assert!(
-            Arguments::try_parse_from(["patchctl", "inventory", "--once", "--root", "/x", "--json"]).is_ok()
+            Arguments::try_parse_from(["patchctl", "updates", "--once", "--root", "/x", "--json"]).is_ok()
         );
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        let parse = |now| Arguments::try_parse_from(["patchctl", "scan", "--once", "--now", now]);
+        assert!(parse("2026-11-23T06:00:00Z").is_ok());
+        assert!(parse("yesterday").is_err());
     }
 }

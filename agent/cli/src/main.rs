@@ -45,7 +45,7 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
         Command::Status => command::status::run(socket, output),
         Command::Scan(scan) => command::scan::run(scan, socket, output),
         Command::Inventory(inventory) => command::inventory::run(inventory, socket, output),
-        Command::Updates => command::updates::run(socket, output),
+        Command::Updates(updates) => command::updates::run(updates, socket, output),
         Command::Runs => command::runs::run(socket, output),
         Command::Show { run } => command::show::run(run, socket, output),
         Command::Report(report) => command::report::run(report, socket, output),

@@ -14,12 +14,13 @@ use crate::exit::Exit;
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("/run/patchd/patchd.sock", "the daemon's socket"),
     (
         "/etc/patchd/patchd.toml",
         "the configuration; drop-ins are in /etc/patchd/patchd.d and /usr/lib/patchd/patchd.d",
     ),
+    ("./patchd-reports", "where `scan --once` keeps its reports unless --store names another folder"),
 ];
 
 const ENVIRONMENT: [(&str, &str); 2] = [
@@ -31,9 +32,12 @@ const ENVIRONMENT: [(&str, &str); 2] = [
 ];
 
 const EXAMPLES: [(&str, &str); 4] = [
-    ("patchctl scan --exit-code", "have the daemon look at this host; the verdict is in the exit code"),
-    ("patchctl inventory --once --json", "the installed packages for a program, without the daemon"),
-    ("patchctl inventory --once --root /srv/image", "what an image holds"),
+    ("patchctl scan --once", "what is wrong with this host, and what to do about it"),
+    (
+        "patchctl scan --once --json --store /var/lib/reports --exit-code",
+        "the same for a program: the report on standard output, the verdict in the exit code",
+    ),
+    ("patchctl updates --once --root /srv/image", "what an image lacks"),
     ("patchctl version compare deb 1.0~rc1 1.0", "prints -1"),
 ];
 

@@ -1,13 +1,66 @@
 //! Reads a host without the daemon: which root, which configuration, which time. It writes nothing.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
 use patchd_core::inventory::Inventory;
 use patchd_core::problem::{Problem, Weight};
+use patchd_core::report::{Operation, Report};
 use patchd_host::root::Root;
+use patchd_host::scan::ScanRequest;
+use patchd_host::{config_files, scan};
+use patchd_protocol::config::Settings;
 
-use crate::arguments::OnceArguments;
+use crate::arguments::{JudgeArguments, OnceArguments};
+use crate::command::now;
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::view::View;
+
+/// Looks at a host and judges it.
+pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Report, Failure> {
+    let settings = settings_of(root, arguments)?;
+    let clock = || arguments.now.unwrap_or_else(now);
+    let id = new_id(clock());
+    let request = ScanRequest {
+        id: &id,
+        operation: Operation::Scan,
+        agent_version: env!("CARGO_PKG_VERSION"),
+        host_id: settings.agent.host_id.as_deref(),
+        cloud: None,
+        windows: &settings.windows,
+        max_list_age: SignedDuration::try_from(settings.scan.max_list_age).unwrap_or(SignedDuration::MAX),
+        problems: Vec::new(),
+        run: None,
+    };
+    Ok(scan::scan(root, request, clock))
+}
+
+/// What the host's own configuration says. A mistake in it is no reason to guess.
+fn settings_of(root: &Root, arguments: &JudgeArguments) -> Result<Settings, Failure> {
+    let config_root = arguments.config_root.as_deref().map(existing_root).transpose()?;
+    config_files::load(config_root.as_ref().unwrap_or(root)).map_err(|mistakes| {
+        let mistakes: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
+        Failure::because(Exit::BadInput, format!("the configuration has mistakes: {}", mistakes.join("; ")))
+    })
+}
+
+/// An id that no other report has: the time, and bits that the system chose.
+fn new_id(time: Timestamp) -> String {
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{}-{random:016x}", time.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+/// How documents of a host are shown.
+pub(crate) fn view_of(root: &Root, arguments: &JudgeArguments, output: &Output) -> View {
+    View {
+        width: output.width,
+        now: arguments.now.unwrap_or_else(now),
+        is_full: false,
+        root: (!root.is_host()).then(|| root.directory().display().to_string()),
+    }
+}
 
 /// The root to read. A directory that isn't there is a slip of the caller, and no empty host.
 pub(crate) fn root_of(arguments: &OnceArguments) -> Result<Root, Failure> {

@@ -8,10 +8,14 @@ use patchd_host::file_store::FileStore;
 use patchd_host::read;
 use patchd_host::root::Root;
 use patchd_protocol::report::gzip;
+use patchd_protocol::report::key::ReportKey;
 use patchd_protocol::report::native::ReportDocument;
 use patchd_protocol::store_url::StoreUrl;
 
 use crate::exit::{Exit, Failure};
+
+/// Where reports go unless somebody says otherwise.
+pub(crate) const DEFAULT: &str = "./patchd-reports";
 
 /// The longest report that is read, packed and unpacked, in bytes. One of 5,000 packages takes two million.
 const MAX_PACKED: u64 = 16 * 1024 * 1024;
@@ -34,6 +38,15 @@ pub(crate) fn open(text: &str) -> Result<FileStore, Failure> {
         )),
         Err(error) => Err(Failure::new(Exit::BadInput, error)),
     }
+}
+
+/// Keeps a report, durably, and tells where.
+pub(crate) fn keep(store: &FileStore, report: &ReportDocument) -> Result<PathBuf, Failure> {
+    let cannot_keep = || format!("can't keep the report in {}", store.directory().display());
+    let packed = gzip::encode(report).with_context(cannot_keep)?;
+    let path = store.put(ReportKey::of(report).as_str(), &packed).with_context(cannot_keep)?;
+    store.replace(ReportKey::latest(report).as_str(), &packed).with_context(cannot_keep)?;
+    Ok(path)
 }
 
 /// Whether what a person wrote for a report is the path of a file and no id.
@@ -109,16 +122,10 @@ fn time_and_id(path: &Path) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use patchd_protocol::report::key::ReportKey;
-
     use crate::view::sample::report;
 
     fn report_of(id: &str, time: &str) -> ReportDocument {
         ReportDocument { id: id.into(), started_at: time.parse().unwrap(), ..report() }
-    }
-
-    fn keep(store: &FileStore, report: &ReportDocument) -> anyhow::Result<PathBuf> {
-        Ok(store.put(ReportKey::of(report).as_str(), &gzip::encode(report)?)?)
     }
 
     #[test]

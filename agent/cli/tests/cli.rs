@@ -13,11 +13,13 @@ mod inventory;
 mod output;
 #[path = "cli/root.rs"]
 mod root;
+#[path = "cli/scan.rs"]
+mod scan;
 #[path = "cli/version.rs"]
 mod version;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -73,4 +75,14 @@ fn outcome(command: &mut Command) -> Outcome {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// What the published schema says a document of this kind looks like.
+#[track_caller]
+fn check_schema(name: &str, document: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
+    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
 }

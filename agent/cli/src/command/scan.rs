@@ -12,14 +12,39 @@ use crate::client::Client;
 use crate::command::{own_view, report};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, tell};
+use crate::text::Line;
 use crate::view::View;
+use crate::{once, stored};
 
 /// How often the daemon is asked whether the run is over, and how often at most: an hour in all.
 const PAUSE: Duration = Duration::from_millis(500);
 const QUESTIONS: u32 = 7_200;
 
 pub(crate) fn run(arguments: &ScanArguments, socket: &Path, output: &mut Output) -> Result<Exit, Failure> {
+    if arguments.once.once {
+        return scan_here(arguments, output);
+    }
     scan_by_daemon(&Client::new(socket)?, &arguments.verdict, output)
+}
+
+fn scan_here(arguments: &ScanArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let store = stored::open(arguments.store.as_deref().unwrap_or(stored::DEFAULT))?;
+    let root = once::root_of(&arguments.once)?;
+    let report = once::report_of(&root, &arguments.judge)?;
+    let document = ReportDocument::from(&report);
+    // Kept before it is printed: who reads the output may go away.
+    let kept = stored::keep(&store, &document);
+    let view = View { is_full: arguments.verdict.all, ..once::view_of(&root, &arguments.judge, output) };
+    report::print(&document, &view, output)?;
+    let place = kept?;
+    let sentence = format!("the report is in {}", place.display());
+    if output.is_json {
+        tell(&sentence);
+    } else {
+        output.lines(&[Line::empty(), Line::plain(sentence)])?;
+    }
+    once::check_readable(&report.inventory)?;
+    Ok(report::exit_of(&document, &arguments.verdict))
 }
 
 fn scan_by_daemon(client: &Client, shown: &VerdictArguments, output: &mut Output) -> Result<Exit, Failure> {

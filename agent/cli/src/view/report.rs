@@ -65,7 +65,7 @@ impl<'a> Page<'a> {
         } else {
             format!("{} ({})", host.hostname, host.id)
         };
-        add("Host", &name);
+        add("Host", &view.root.as_ref().map_or(name.clone(), |root| format!("{name}, read at {root}")));
         let kernel = host.kernel.as_ref().map(|kernel| format!("kernel {kernel}")).unwrap_or_default();
         add("System", &joined(&[&os_text(&host.os), &host.architecture, &kernel]));
         add("Baseline", &format!("{} ({})", report.baseline.name, report.baseline.id));
@@ -121,7 +121,6 @@ impl<'a> Page<'a> {
         let sentences =
             reason_sentences(items.iter().filter_map(|item| Some((item.reason?, item.detail.as_deref()?))));
         let waits_differ = 1 < sentences.len();
-        let candidates_differ = items.iter().any(|item| self.other_candidate(item).is_some());
         let mut table = Table::new(&[
             Column { title: "PACKAGE", rank: 0 },
             Column { title: "INSTALLED", rank: 0 },
@@ -139,7 +138,7 @@ impl<'a> Page<'a> {
                 &package_text(&item.name, &item.architecture, self.architecture),
                 &item.installed,
                 item.approved.as_deref().unwrap_or_default(),
-                if candidates_differ { update.map_or("", |update| &update.candidate) } else { "" },
+                self.other_candidate(item).unwrap_or_default(),
                 &level_text(item.level),
                 item.severity.as_deref().unwrap_or_default(),
                 &item.reason.filter(|_| waits_differ).map(reason_words).unwrap_or_default(),

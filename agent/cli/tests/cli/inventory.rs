@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::root::{HostRoot, content, stanza};
-use crate::{Outcome, data, patchctl};
+use crate::{Outcome, check_schema, data, patchctl};
 
 fn inventory(root: &Path) -> Outcome {
     patchctl(["inventory", "--once", "--json", "--root", root.to_str().unwrap()])
@@ -44,7 +44,7 @@ fn listed(document: &Value) -> BTreeSet<[String; 3]> {
 fn this_machine_is_as_dpkg_query_says() {
     let outcome = patchctl(["inventory", "--once", "--json"]).expect_code(0);
     let document = outcome.json();
-    assert_eq!(document["schema"], "patchd.inventory/1");
+    check_schema("patchd.inventory.v1.schema.json", &document);
     assert_eq!(listed(&document), asked(&[]));
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use flate2::read::GzDecoder;
 
@@ -51,4 +52,35 @@ pub(crate) fn content(path: &Path) -> Vec<u8> {
 /// One installed package.
 pub(crate) fn stanza(name: &str, version: &str) -> String {
     format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n")
+}
+
+/// A host in the middle of 2026-11-23, whose lists were fetched that morning: half the packages of a real Debian 12.
+pub(crate) fn debian_12_half() -> Option<HostRoot> {
+    let data = crate::data("apt/debian12-half")?;
+    let root = HostRoot::debian_12(&content(&data.join("status.gz")));
+    root.put("var/lib/dpkg/arch", b"amd64\n");
+    root.put(
+        "etc/apt/sources.list",
+        b"deb http://deb.example.org/debian bookworm main\n\
+          deb http://deb.example.org/debian bookworm-updates main\n\
+          deb http://deb.example.org/debian-security bookworm-security main\n",
+    );
+    let fetched = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_413_600);
+    for entry in fs::read_dir(data.join("lists")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let list = root.put(&format!("var/lib/apt/lists/{name}"), &content(&path));
+        fs::File::options().append(true).open(list).unwrap().set_modified(fetched).unwrap();
+    }
+    fs::File::open(root.path().join("var/lib/apt/lists")).unwrap().set_modified(fetched).unwrap();
+    Some(root)
+}
+
+/// The time that such a host is judged at, and the rows of apt's own list of its updates: package, architecture,
+/// installed version, candidate and suites.
+pub(crate) const HALF_NOW: &str = "2026-11-23T12:00:00Z";
+pub(crate) fn debian_12_half_updates() -> Vec<[String; 5]> {
+    let text = crate::data("apt/debian12-half/upgradable.tsv").map(|path| fs::read_to_string(path).unwrap());
+    let row = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
+    text.unwrap_or_default().lines().skip(1).map(row).collect()
 }

@@ -81,7 +81,7 @@ fn reasons_that_differ_have_a_column_and_a_narrow_terminal_keeps_the_versions() 
     Missing security updates (2)
     PACKAGE  INSTALLED  APPROVED       CANDIDATE      LEVEL     PRIORITY  WAITS      ORIGIN
     curl     1.0-1      1.0-1+deb12u1  1.0-1+deb12u2  critical  optional  no window  Debian-Security:12/stable-security
-    libssl3  1.0-1      1.0-1+deb12u1  1.0-1+deb12u1            optional  on hold    Debian-Security:12/stable-security
+    libssl3  1.0-1      1.0-1+deb12u1                           optional  on hold    Debian-Security:12/stable-security
         1: no window is configured, so patchd changes nothing
         1: on hold: `apt-mark unhold` releases it
 
@@ -125,7 +125,7 @@ fn an_incomplete_assessment_cannot_tell_and_says_where_and_why() {
     let mut view = view(Some(80));
     view.root = Some("/srv/image".into());
     assert_snapshot!(shown(&lines(&report, &view)), @r"
-    Host       web-1 (i-0123456789abcdef0)
+    Host       web-1 (i-0123456789abcdef0), read at /srv/image
     System     Debian GNU/Linux 12 (bookworm), x86_64, kernel 6.1.0-38-cloud-amd64
     Baseline   AWS-DebianDefaultPatchBaseline (builtin:debian)
     Lists      nothing says when they were refreshed
