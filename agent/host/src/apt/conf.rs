@@ -38,11 +38,13 @@ struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conf {
     settings: Vec<Setting>,
+    /// What the files use that this reader doesn't follow.
+    pub unknown: Vec<String>,
 }
 
 impl Default for Conf {
     fn default() -> Self {
-        let mut conf = Self { settings: Vec::new() };
+        let mut conf = Self { settings: Vec::new(), unknown: Vec::new() };
         for (key, value) in DEFAULTS {
             conf.set(key, value);
         }
@@ -79,9 +81,9 @@ impl Conf {
             let scope = scopes.last().map_or("", String::as_str);
             let result = match fragment.end {
                 End::Open => self.open(scope, &fragment.words).map(|inner| scopes.push(inner)),
-                End::Item => self.apply_item(scope, &fragment.words, place, problems),
+                End::Item => self.apply_item(scope, &fragment.words, place),
                 End::Close => self
-                    .apply_item(scope, &fragment.words, place, problems)
+                    .apply_item(scope, &fragment.words, place)
                     .and_then(|()| scopes.pop().map(|_| ()).ok_or("there is a } without its {")),
                 End::File if fragment.words.is_empty() => Ok(()),
                 End::File => Err("the last setting has no ; at its end"),
@@ -109,22 +111,13 @@ impl Conf {
         }
     }
 
-    fn apply_item(
-        &mut self,
-        scope: &str,
-        words: &[String],
-        place: &str,
-        problems: &mut ProblemList,
-    ) -> Result<(), &'static str> {
+    fn apply_item(&mut self, scope: &str, words: &[String], place: &str) -> Result<(), &'static str> {
         match words {
             [] => {}
             [directive, argument] if directive == "#clear" => self.clear(argument),
-            [directive, argument] if directive == "#include" => problems.push(Problem::new(
-                ProblemKind::UnknownFeature,
-                Weight::Notice,
-                place,
-                format!("it includes {argument}, which is not followed"),
-            )),
+            [directive, argument] if directive == "#include" => {
+                self.unknown.push(format!("the inclusion of {argument} in {place}"));
+            }
             [directive, ..] if directive.starts_with('#') => {
                 return Err("this directive is not known to apt");
             }
@@ -425,8 +418,8 @@ mod tests {
             assert_eq!(problems.len(), 1, "{text}");
             assert_eq!(problems[0].weight, Weight::Incomplete);
         }
-        let (_, problems) = parse("#include \"/etc/x\";");
-        assert_eq!(problems[0].kind, ProblemKind::UnknownFeature);
+        let (conf, problems) = parse("#include \"/etc/x\";");
+        assert_eq!((problems.len(), conf.unknown.len()), (0, 1));
     }
 
     #[test]

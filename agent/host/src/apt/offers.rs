@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use patchd_core::inventory::{InstalledPackage, Inventory};
 use patchd_core::offer::{KeptBack, NotInstalledClass, Offer, PackageOffers, Phase, RepositoryId};
-use patchd_core::package::PackageId;
 use patchd_core::version::deb;
 
 use crate::apt::candidate::{Listed, Policy, Seen, Versions};
@@ -22,6 +21,8 @@ pub struct Phaser {
     rule: Rule,
     /// Whether the host's apt keeps phased updates back by itself; before that, only its frontends did.
     pub is_known_to_apt: bool,
+    /// `APT::Ignore-Hold`.
+    ignores_holds: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,8 @@ impl Phaser {
         let apt = inventory.packages.iter().find(|package| package.id.name.as_str() == "apt");
         // Jammy's apt learnt it in an update.
         let is_known_to_apt = apt.is_none_or(|apt| deb::compare(apt.version.as_str(), "2.4.13").is_ge());
-        Self { machine_id, rule, is_known_to_apt }
+        let ignores_holds = conf.flag("APT::Ignore-Hold") == Some(true);
+        Self { machine_id, rule, is_known_to_apt, ignores_holds }
     }
 
     fn phase(&self, listed: &Listed) -> Phase {
@@ -95,14 +97,14 @@ fn is_in_chroot(root: &Root) -> bool {
     }
 }
 
-/// The offers of every installed package that a source knows, or that has lost its candidate.
+/// The offers for every installed package, beside the inventory's list.
 pub fn to_offers(
     inventory: &Inventory,
     versions: &[Versions],
     policy: &Policy<'_>,
     repositories: &Repositories,
     phaser: &Phaser,
-) -> BTreeMap<PackageId, PackageOffers> {
+) -> Vec<PackageOffers> {
     let repository_of = |seen: &Seen| match seen {
         Seen::Index(at) => repositories.lists.get(*at).map(|list| list.repository),
         Seen::Status => None,
@@ -111,7 +113,7 @@ pub fn to_offers(
         let suite = repositories.repositories.get(usize::from(id.0)).and_then(|one| one.suite.as_deref());
         suite.is_some_and(|suite| suite.ends_with("-security"))
     };
-    let mut packages = BTreeMap::new();
+    let mut packages = Vec::with_capacity(versions.len());
     for (package, versions) in inventory.packages.iter().zip(versions) {
         let candidate = policy.candidate(package.id.name.as_str(), apt_name(package, inventory), versions);
         let installed = versions.installed();
@@ -148,9 +150,7 @@ pub fn to_offers(
         known.is_upgradable =
             candidate.zip(installed).is_some_and(|(candidate, installed)| candidate < installed);
         known.kept_back = kept_back(package, &known, phaser);
-        if !known.offers.is_empty() {
-            packages.insert(package.id.clone(), known);
-        }
+        packages.push(known);
     }
     packages
 }
@@ -163,7 +163,7 @@ fn kept_back(package: &InstalledPackage, known: &PackageOffers, phaser: &Phaser)
     if !known.is_upgradable {
         return None;
     }
-    if package.is_held() {
+    if package.is_held() && !phaser.ignores_holds {
         return Some(KeptBack::Held);
     }
     match known.candidate()?.phase {

@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use patchd_core::inventory::InstalledPackage;
 use patchd_core::package::{PackageName, SourcePackage, Version};
@@ -95,6 +98,10 @@ impl Row {
             phased_percentage: 100,
             is_essential: package.essential,
         }
+    }
+
+    pub fn is_all(&self) -> bool {
+        self.identity.is_all
     }
 
     pub fn multi_arch(&self) -> MultiArch {
@@ -235,9 +242,18 @@ impl Listed<'_> {
         fields.finish(&self.name)
     }
 
-    /// The value of one field.
-    pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.stanza.fields().flatten().find(|field| field.is(name)).map(|field| field.value)
+    /// Whether the package is one without which a system can't do. Only as archives write it: fields are not parsed.
+    pub fn is_essential(&self) -> bool {
+        static FIELD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\nEssential: yes"));
+        FIELD.find(self.stanza.bytes).is_some()
+    }
+
+    /// What the package provides, if anything.
+    pub fn provides(&self) -> Option<&str> {
+        static FIELD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\nProvides:"));
+        FIELD.find(self.stanza.bytes)?;
+        let field = self.stanza.fields().flatten().find(|field| field.is("Provides"))?;
+        std::str::from_utf8(field.value).ok()
     }
 }
 

@@ -1,0 +1,203 @@
+//! The passes over the lists and the status file, in which the versions of packages are gathered.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
+
+use patchd_core::inventory::Inventory;
+use patchd_core::problem::{Problem, ProblemKind, Weight};
+
+use crate::apt::apt_architecture;
+use crate::apt::candidate::{Seen, Versions};
+use crate::apt::closure::Extra;
+use crate::apt::conf::Conf;
+use crate::apt::decompress;
+use crate::apt::offers::Tally;
+use crate::apt::packages::{Listed, scan};
+use crate::apt::relation::{alternatives, groups};
+use crate::apt::repositories::{List, Repositories};
+use crate::problem_list::ProblemList;
+use crate::read;
+use crate::root::Root;
+
+/// Gathers the versions of the installed packages from the lists and the status file.
+pub(super) struct Reader<'a> {
+    root: &'a Root,
+    inventory: &'a Inventory,
+    repositories: &'a Repositories,
+    /// The installed packages of a name: their architecture as apt names them, and their place in the inventory.
+    wanted: HashMap<&'a str, Vec<(&'a str, usize)>>,
+    /// Beside the inventory's packages.
+    pub(super) versions: Vec<Versions>,
+    pub(super) tally: Tally,
+    /// Names that are essential in some list and not installed.
+    pub(super) essential: BTreeSet<Box<str>>,
+    counts_all: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        root: &'a Root,
+        inventory: &'a Inventory,
+        repositories: &'a Repositories,
+        counts_all: bool,
+    ) -> Self {
+        let mut wanted: HashMap<&str, Vec<(&str, usize)>> = HashMap::new();
+        for (at, package) in inventory.packages.iter().enumerate() {
+            let architecture = apt_architecture(package.id.architecture.as_str(), inventory.native.as_str());
+            wanted.entry(package.id.name.as_str()).or_default().push((architecture, at));
+        }
+        let versions = vec![Versions::default(); inventory.packages.len()];
+        Self {
+            root,
+            inventory,
+            repositories,
+            wanted,
+            versions,
+            tally: Tally::default(),
+            essential: BTreeSet::new(),
+            counts_all,
+        }
+    }
+
+    pub(super) fn read_list(&mut self, at: usize, list: &List, problems: &mut ProblemList) {
+        let repository = self.repositories.repositories.get(usize::from(list.repository.0));
+        let is_security = repository.is_some_and(|repository| repository.is_security);
+        let is_counted = is_security || self.counts_all;
+        let native = self.inventory.native.as_str();
+        let Some((stream, place)) = open_list(self.root, self.repositories, list, problems) else {
+            return;
+        };
+        let found = scan(stream, &place, |listed: &Listed<'_>| {
+            let installed = self.wanted.get(&*listed.name);
+            if is_counted {
+                let (architecture, priority, section) = listed.class();
+                let architecture =
+                    apt_architecture(std::str::from_utf8(architecture).unwrap_or_default(), native);
+                if !installed.is_some_and(|all| all.iter().any(|(known, _)| *known == architecture)) {
+                    self.tally.add(&listed.name, architecture, is_security, priority, section);
+                }
+            }
+            let Some(installed) = installed else {
+                if listed.is_essential() {
+                    self.essential.insert(listed.name.as_ref().into());
+                }
+                return Ok(());
+            };
+            let Some((architecture, row)) = listed.row()? else {
+                return Ok(());
+            };
+            let architecture = apt_architecture(&architecture, native);
+            let own = installed.iter().find(|(known, _)| *known == architecture).map(|(_, own)| *own);
+            if let Some(versions) = own.and_then(|own| self.versions.get_mut(own)) {
+                versions.add(row, Seen::Index(at));
+            }
+            Ok(())
+        });
+        found.into_iter().for_each(|problem| problems.push(problem));
+    }
+
+    /// The installed versions come last, as for apt. What the database says of their state is the inventory's to tell.
+    pub(super) fn read_status(&mut self, conf: &Conf, problems: &mut ProblemList) {
+        let name = conf.find("Dir::State::status").unwrap_or("/var/lib/dpkg/status");
+        let native = self.inventory.native.as_str();
+        if let Ok(file) = read::open(self.root, name) {
+            // Its problems are in the inventory already.
+            scan(file, name, |listed| {
+                let Some(installed) = self.wanted.get(&*listed.name) else {
+                    return Ok(());
+                };
+                let Some((architecture, row)) = listed.row()? else {
+                    return Ok(());
+                };
+                let architecture = apt_architecture(&architecture, native);
+                for &(_, place) in installed.iter().filter(|(known, _)| *known == architecture) {
+                    let package = self.inventory.packages.get(place);
+                    if package.is_some_and(|package| package.version == row.version)
+                        && let Some(versions) = self.versions.get_mut(place)
+                    {
+                        versions.add(row.clone(), Seen::Status);
+                    }
+                }
+                Ok(())
+            });
+        }
+        let mut unseen = 0_usize;
+        for (package, versions) in self.inventory.packages.iter().zip(&mut self.versions) {
+            if versions.installed().is_none() {
+                unseen += 1;
+                versions.add_installed(package);
+            }
+        }
+        if unseen != 0 && self.root.resolve(name).is_ok() {
+            let message = format!(
+                "{unseen} installed packages are not in it as they are known to be installed; apt does not see their state"
+            );
+            problems.push(Problem::new(ProblemKind::Interrupted, Weight::Notice, name, message));
+        }
+    }
+}
+
+/// Opens the stream of a list; what prevents it is a problem.
+fn open_list(
+    root: &Root,
+    repositories: &Repositories,
+    list: &List,
+    problems: &mut ProblemList,
+) -> Option<(Box<dyn Read>, String)> {
+    let name = format!("{}/{}", repositories.directory, list.file);
+    let place = root.path(&name).to_string_lossy().into_owned();
+    let (kind, message) = match read::open(root, &name).map(|file| decompress::open(file, list.compression)) {
+        Ok(Ok(Some(stream))) => return Some((stream, place)),
+        Ok(Ok(None)) => (
+            ProblemKind::UnknownFeature,
+            "this compression is not known; its packages are left out".to_owned(),
+        ),
+        Ok(Err(error)) => {
+            (ProblemKind::Malformed, format!("it can't be decompressed ({error}); refresh the lists"))
+        }
+        Err(error) => {
+            problems.push(error.to_problem(Weight::Incomplete));
+            return None;
+        }
+    };
+    problems.push(Problem::new(kind, Weight::Incomplete, place, message));
+    None
+}
+
+/// One more pass over all lists: the versions of packages that are not installed, and whether others provide them.
+pub(super) fn look_up(
+    root: &Root,
+    repositories: &Repositories,
+    native: &str,
+    names: &BTreeSet<Box<str>>,
+    extra: &mut Extra,
+) {
+    let mut ignored = ProblemList::new("the package lists");
+    for name in names {
+        extra.versions.entry(name.clone()).or_default();
+    }
+    for (at, list) in repositories.lists.iter().enumerate() {
+        // The first pass has told what is wrong with a list.
+        let Some((stream, place)) = open_list(root, repositories, list, &mut ignored) else {
+            continue;
+        };
+        scan(stream, &place, |listed| {
+            if let Some(provides) = listed.provides() {
+                let atoms = groups(provides).flat_map(alternatives).flatten();
+                for atom in atoms.filter(|atom| names.contains(atom.name)) {
+                    extra.virtuals.insert(atom.name.into());
+                }
+            }
+            if !names.contains(&*listed.name) {
+                return Ok(());
+            }
+            if let Some((architecture, row)) = listed.row()?
+                && apt_architecture(&architecture, native) == native
+                && let Some(versions) = extra.versions.get_mut(&*listed.name)
+            {
+                versions.add(row, Seen::Index(at));
+            }
+            Ok(())
+        });
+    }
+}
