@@ -2,5 +2,6 @@
 //!
 //! Nothing here runs a package manager: that is the executor's, and only the executor's.
 
+pub mod imds;
 pub mod journal;
 pub mod tls;

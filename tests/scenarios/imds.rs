@@ -1,0 +1,150 @@
+//! Who this machine is, asked of services that behave, that refuse, and that are something else.
+
+use anyhow::{Context, Result};
+use patchd_daemon::imds::{Hardware, Identity, InstanceIdentity, MetadataService};
+use patchd_tests::fake_http::{FakeHttp, Reply, Request};
+use patchd_tests::outcome::left_out;
+use patchd_tests::place::shared_data;
+
+const DOCUMENT: &str = r#"{"accountId":"123456789012","region":"eu-central-1","instanceId":"i-0123456789abcdef0",
+    "availabilityZone":"eu-central-1a","kernelId":null,"version":"2017-09-30"}"#;
+
+fn identity_of(server: &FakeHttp, hardware: Hardware) -> Result<Identity> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let service = MetadataService::new(&server.url()).context("making a client")?;
+    Ok(runtime.block_on(service.identity(hardware)))
+}
+
+fn expected() -> Identity {
+    Identity::Ec2(InstanceIdentity {
+        account: "123456789012".into(),
+        region: "eu-central-1".into(),
+        instance_id: "i-0123456789abcdef0".into(),
+    })
+}
+
+/// The service as it should be.
+fn honest(request: &Request) -> Reply {
+    match (request.method.as_str(), request.target.as_str()) {
+        ("PUT", "/latest/api/token") => match request.header("x-aws-ec2-metadata-token-ttl-seconds") {
+            Some(_) => Reply::ok("TOKEN==").with_header("x-aws-ec2-metadata-token-ttl-seconds", "60"),
+            None => Reply::status(400),
+        },
+        ("GET", "/latest/dynamic/instance-identity/document") => {
+            match request.header("x-aws-ec2-metadata-token") {
+                Some("TOKEN==") => Reply::ok(DOCUMENT),
+                _ => Reply::status(401),
+            }
+        }
+        _ => Reply::status(404),
+    }
+}
+
+#[track_caller]
+fn check_unavailable(identity: &Identity, says: &str) {
+    let is_said = matches!(identity, Identity::Unavailable { because } if because.contains(says));
+    assert!(is_said, "{identity:?} does not say {says:?}");
+}
+
+#[test]
+fn an_instance_is_known_by_token_and_document() -> Result<()> {
+    let server = FakeHttp::start(|_, request| honest(request))?;
+    assert_eq!(identity_of(&server, Hardware::Ec2)?, expected());
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2, "{asked:#?}");
+    assert!(asked.iter().all(|request| request.header("x-forwarded-for").is_none()));
+    Ok(())
+}
+
+#[test]
+fn the_documented_default_values_are_understood() -> Result<()> {
+    let Some(data) = shared_data() else {
+        left_out("the instance identity document of Amazon's metadata mock");
+        return Ok(());
+    };
+    let values = std::fs::read(data.join("aws/imds-default-values.json"))?;
+    let values: serde_json::Value = serde_json::from_slice(&values)?;
+    let document = values
+        .pointer("/dynamic/values/instance-identity-document")
+        .context("the document among the default values")?
+        .clone();
+    let text = document.to_string();
+    let server = FakeHttp::start(move |_, request| match request.method.as_str() {
+        "GET" => Reply::ok(text.clone()),
+        _ => honest(request),
+    })?;
+    let Identity::Ec2(identity) = identity_of(&server, Hardware::Ec2)? else {
+        anyhow::bail!("no identity from {document}");
+    };
+    assert_eq!(Some(identity.account.as_str()), document["accountId"].as_str());
+    assert_eq!(Some(identity.region.as_str()), document["region"].as_str());
+    assert_eq!(Some(identity.instance_id.as_str()), document["instanceId"].as_str());
+    Ok(())
+}
+
+#[test]
+fn a_token_that_died_is_fetched_again_once() -> Result<()> {
+    let server =
+        FakeHttp::start(|number, request| if number == 1 { Reply::status(401) } else { honest(request) })?;
+    assert_eq!(identity_of(&server, Hardware::Ec2)?, expected());
+    assert_eq!(server.asked().len(), 4);
+    let server = FakeHttp::start(|_, request| match request.method.as_str() {
+        "GET" => Reply::status(401),
+        _ => honest(request),
+    })?;
+    check_unavailable(&identity_of(&server, Hardware::Ec2)?, "401");
+    assert_eq!(server.asked().len(), 4, "and no more than once");
+    Ok(())
+}
+
+#[test]
+fn a_hiccup_is_waited_out() -> Result<()> {
+    for hiccup in [Reply::status(503), Reply::Reset] {
+        let server = FakeHttp::start(
+            move |number, request| if number < 2 { hiccup.clone() } else { honest(request) },
+        )?;
+        assert_eq!(identity_of(&server, Hardware::Ec2)?, expected());
+    }
+    let server = FakeHttp::start(|_, _| Reply::status(503))?;
+    check_unavailable(&identity_of(&server, Hardware::Ec2)?, "503");
+    assert_eq!(server.asked().len(), 3, "three tries and no more");
+    Ok(())
+}
+
+#[test]
+fn a_refusal_is_told_and_there_is_no_way_round_it() -> Result<()> {
+    let server = FakeHttp::start(|_, _| Reply::status(403))?;
+    check_unavailable(&identity_of(&server, Hardware::Ec2)?, "--http-endpoint enabled");
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1, "no version 1: {asked:#?}");
+    Ok(())
+}
+
+#[test]
+fn silence_is_a_hop_limit_on_ec2_and_nothing_elsewhere() -> Result<()> {
+    let server = FakeHttp::start(|_, _| Reply::Silence)?;
+    check_unavailable(&identity_of(&server, Hardware::Ec2)?, "hop limit");
+    assert_eq!(identity_of(&server, Hardware::Other)?, Identity::NotEc2);
+    assert_eq!(server.asked().len(), 2, "silence is not asked twice");
+    Ok(())
+}
+
+#[test]
+fn what_is_no_metadata_service_makes_no_instance() -> Result<()> {
+    let replies = [
+        Reply::status(404),
+        Reply::status(405),
+        Reply::Reset,
+        Reply::ok("<html>welcome</html>"),
+        Reply::ok(""),
+        Reply::ok(vec![b'x'; 1 << 20]),
+        Reply::status(302).with_header("location", "http://example.invalid/"),
+    ];
+    for reply in replies {
+        let shown = format!("{reply:?}");
+        let server = FakeHttp::start(move |_, _| reply.clone())?;
+        assert_eq!(identity_of(&server, Hardware::Other)?, Identity::NotEc2, "{shown:.80}");
+        assert!(matches!(identity_of(&server, Hardware::Ec2)?, Identity::Unavailable { .. }), "{shown:.80}");
+    }
+    Ok(())
+}
