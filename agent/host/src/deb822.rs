@@ -15,6 +15,9 @@ pub const MAX_STANZA: usize = 1 << 20;
 /// How much is asked of the source at once.
 const CHUNK: usize = 64 << 10;
 
+/// The longest mark of a stanza's end: newline, carriage return, newline.
+const MAX_MARK: usize = 3;
+
 /// One stanza, without the empty lines around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stanza<'a> {
@@ -81,13 +84,15 @@ impl<R: Read> StanzaReader<R> {
         let mut searched = 0;
         let (length, end) = loop {
             let unread = self.unread();
-            match self.marks.find(unread, searched) {
-                Some(length) if length <= self.max_stanza => break (length, End::Whole),
-                None if unread.len() <= self.max_stanza => {}
-                Some(_) | None => break (self.max_stanza, End::CutHere),
+            if let Some(length) = self.marks.find(unread, searched) {
+                break (length, End::Whole);
             }
-            // A mark is three bytes at most, and may lie across two chunks.
-            searched = unread.len().saturating_sub(2);
+            // The stanza's own newline is the first byte of the mark.
+            if self.max_stanza + MAX_MARK - 1 <= unread.len() {
+                break (unread.len(), End::CutHere);
+            }
+            // A mark may lie across two chunks.
+            searched = unread.len().saturating_sub(MAX_MARK - 1);
             if !self.fill()? {
                 match self.unread() {
                     [] => return Ok(None),
@@ -96,6 +101,8 @@ impl<R: Read> StanzaReader<R> {
                 }
             }
         };
+        let (length, end) =
+            if length <= self.max_stanza { (length, end) } else { (self.max_stanza, End::CutHere) };
         self.is_inside_cut = end == End::CutHere;
         let (from, line) = (self.start, self.line);
         self.advance(length);
@@ -140,7 +147,7 @@ impl<R: Read> StanzaReader<R> {
                 self.advance(length);
                 self.is_inside_cut = false;
             } else {
-                self.advance(unread.len().saturating_sub(2));
+                self.advance(unread.len().saturating_sub(MAX_MARK - 1));
                 if !self.fill()? {
                     self.advance(self.unread().len());
                     self.is_inside_cut = false;
@@ -191,7 +198,8 @@ impl EndMarks {
     fn find(&self, bytes: &[u8], searched: usize) -> Option<usize> {
         let rest = bytes.get(searched..)?;
         let plain = self.empty_line.find(rest);
-        let before = rest.get(..plain.unwrap_or(rest.len()))?;
+        // The last newline of the one mark can be the first of the other.
+        let before = rest.get(..plain.map_or(rest.len(), |at| at + 1))?;
         self.empty_line_with_return.find(before).or(plain).map(|at| searched + at + 1)
     }
 }
@@ -373,6 +381,7 @@ mod tests {
             99,
             &[(1, "A: 1\n \t\n x\n", End::Whole), (5, "B: 2\n", End::Whole)],
         );
+        check("A: 1\n\r\n\nB: 2\n", 99, &[(1, "A: 1\n", End::Whole), (4, "B: 2\n", End::Whole)]);
         check("A: 1\r\n\r\nB: 2\r\n\r\n", 99, &[(1, "A: 1\r\n", End::Whole), (3, "B: 2\r\n", End::Whole)]);
     }
 
@@ -389,6 +398,9 @@ mod tests {
             check(text, limit, &[(1, &text[..limit], End::CutHere), (4, "A:\n", End::Whole)]);
         }
         check("1234567\n\nA:\n", 8, &[(1, "1234567\n", End::Whole), (3, "A:\n", End::Whole)]);
+        check("1234567\n\r\nA:\n", 8, &[(1, "1234567\n", End::Whole), (3, "A:\n", End::Whole)]);
+        check("1234567\n", 8, &[(1, "1234567\n", End::Whole)]);
+        check("12345678\n", 8, &[(1, "12345678", End::CutHere)]);
         check("1234567\n\nA:\n", 7, &[(1, "1234567", End::CutHere), (3, "A:\n", End::Whole)]);
         check("123456789", 3, &[(1, "123", End::CutHere)]);
     }

@@ -60,5 +60,5 @@ pub(crate) fn os_release(content: &[u8]) {
     let (os, bad_lines) = patchd_host::os::parse(content);
     assert!(bad_lines.is_sorted_by(|a, b| a.0 < b.0));
     assert!(!os.id.contains('\n') && !os.pretty_name.contains('\n'));
-    assert!(os.id_like.iter().all(|word| !word.contains(char::is_whitespace)));
+    assert!(os.id_like.iter().all(|word| !word.contains(|c: char| c.is_ascii_whitespace())));
 }
