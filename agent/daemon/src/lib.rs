@@ -2,6 +2,10 @@
 //!
 //! Nothing here runs a package manager: that is the executor's, and only the executor's.
 
+pub mod clock;
+pub mod driver;
+pub mod executor_client;
 pub mod imds;
 pub mod journal;
+pub mod scheduler;
 pub mod tls;

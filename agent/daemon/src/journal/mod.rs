@@ -5,6 +5,7 @@
 
 mod read;
 mod schema;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -22,7 +23,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::read::{Attempts, LastAttempt};
 pub use self::schema::MovedAside;
+pub use self::shared::SharedJournal;
 
 /// How many runs are kept, and so how large the journal can grow: the oldest are forgotten first.
 const KEPT_RUNS: u32 = 1_000;
@@ -40,6 +43,8 @@ pub enum JournalError {
     Busy,
     #[error("the journal failed")]
     Sqlite(#[source] rusqlite::Error),
+    #[error("patchd stopped while the journal was at work")]
+    Interrupted,
     #[error("the journal can't say this as JSON")]
     Json(#[from] serde_json::Error),
 }

@@ -1,0 +1,204 @@
+//! The executor's other end: one request, then the reply that closes it. What replies mean for a run is in `machine`.
+//!
+//! Without an answer nothing is known: a lost connection is an error here and never a result.
+
+use std::io;
+use std::path::PathBuf;
+
+use patchd_core::run::RunId;
+use patchd_protocol::executor::{PROTOCOL, Reply, Request, Verb};
+use patchd_protocol::frame::{MAX_REPLY, MAX_REQUEST};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+
+/// Why the executor gave no answer.
+#[derive(Debug, Error)]
+pub enum ExecutorError {
+    #[error("can't reach the executor at {}", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("the executor that patchd started is gone")]
+    Gone,
+    #[error("the connection to the executor failed")]
+    Io(#[source] io::Error),
+    #[error("the executor hung up without an answer")]
+    HungUp,
+    #[error("a message of {length} bytes is over the limit of {limit}")]
+    TooLong { length: u64, limit: u32 },
+    #[error("the executor's answer is not the JSON that was expected")]
+    Json(#[source] serde_json::Error),
+}
+
+/// How the executor is reached.
+#[derive(Debug)]
+enum Way {
+    /// systemd listens there, and starts the executor with the first connection.
+    Socket(PathBuf),
+    /// patchd started it. A stream whose answer was not awaited is out of step, and is given up.
+    Pair(Mutex<Option<UnixStream>>),
+}
+
+/// A client of the executor.
+#[derive(Debug)]
+pub struct ExecutorClient {
+    way: Way,
+}
+
+impl ExecutorClient {
+    pub fn at_socket(path: impl Into<PathBuf>) -> Self {
+        Self { way: Way::Socket(path.into()) }
+    }
+
+    /// Speaks over one end of a pair, whose other end an executor has.
+    pub fn over(stream: UnixStream) -> Self {
+        Self { way: Way::Pair(Mutex::new(Some(stream))) }
+    }
+
+    /// Asks for one verb and awaits its end. `progress` is told each line on the way.
+    pub async fn ask(
+        &self,
+        run: &RunId,
+        verb: Verb,
+        progress: impl FnMut(&str) + Send,
+    ) -> Result<Reply, ExecutorError> {
+        let request = Request { protocol: PROTOCOL, run: run.as_str().into(), verb };
+        match &self.way {
+            Way::Socket(path) => {
+                let connected = UnixStream::connect(path).await;
+                let mut stream =
+                    connected.map_err(|source| ExecutorError::Connect { path: path.clone(), source })?;
+                converse(&mut stream, &request, progress).await
+            }
+            Way::Pair(pair) => {
+                let mut pair = pair.lock().await;
+                let mut stream = pair.take().ok_or(ExecutorError::Gone)?;
+                let reply = converse(&mut stream, &request, progress).await?;
+                *pair = Some(stream);
+                Ok(reply)
+            }
+        }
+    }
+}
+
+async fn converse(
+    stream: &mut UnixStream,
+    request: &Request,
+    mut progress: impl FnMut(&str) + Send,
+) -> Result<Reply, ExecutorError> {
+    let body = serde_json::to_vec(request).map_err(ExecutorError::Json)?;
+    let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_REQUEST);
+    let Some(length) = length else {
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        return Err(ExecutorError::TooLong { length, limit: MAX_REQUEST });
+    };
+    stream.write_all(&length.to_be_bytes()).await.map_err(ExecutorError::Io)?;
+    stream.write_all(&body).await.map_err(ExecutorError::Io)?;
+    drop(body);
+    loop {
+        match read_reply(stream).await? {
+            Reply::Progress { line } => progress(&line),
+            reply => return Ok(reply),
+        }
+    }
+}
+
+async fn read_reply(stream: &mut UnixStream) -> Result<Reply, ExecutorError> {
+    let cut = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => ExecutorError::HungUp,
+        _ => ExecutorError::Io(error),
+    };
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await.map_err(cut)?;
+    let length = u32::from_be_bytes(length);
+    if MAX_REPLY < length {
+        return Err(ExecutorError::TooLong { length: length.into(), limit: MAX_REPLY });
+    }
+    let mut body = Vec::new();
+    let read = stream.take(length.into()).read_to_end(&mut body).await.map_err(ExecutorError::Io)?;
+    if u32::try_from(read).ok() != Some(length) {
+        return Err(ExecutorError::HungUp);
+    }
+    serde_json::from_slice(&body).map_err(ExecutorError::Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use patchd_protocol::executor::RefusalCode;
+    use patchd_protocol::frame;
+
+    use super::*;
+
+    fn recall() -> Verb {
+        Verb::Recall { transaction: "run-1.apply".into() }
+    }
+
+    /// Asks an executor that answers each request with these bytes.
+    async fn ask(answers: Vec<Vec<u8>>) -> (Result<Reply, ExecutorError>, Vec<String>, ExecutorClient) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let client = ExecutorClient::over(ours);
+        let server = tokio::spawn(async move {
+            let mut theirs = theirs;
+            for answer in answers {
+                let mut length = [0; 4];
+                theirs.read_exact(&mut length).await.unwrap();
+                let mut body = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+                theirs.read_exact(&mut body).await.unwrap();
+                let request: Request = serde_json::from_slice(&body).unwrap();
+                assert_eq!((request.protocol, request.run.as_str()), (PROTOCOL, "run-1"));
+                theirs.write_all(&answer).await.unwrap();
+            }
+        });
+        let mut lines = Vec::new();
+        let run = RunId::parse("run-1").unwrap();
+        let reply = client.ask(&run, recall(), |line| lines.push(line.to_owned())).await;
+        server.await.unwrap();
+        (reply, lines, client)
+    }
+
+    fn framed(replies: &[Reply]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for reply in replies {
+            frame::write(&mut bytes, reply, MAX_REPLY).unwrap();
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn progress_comes_before_the_answer() {
+        let replies = [Reply::Progress { line: "Get:1".into() }, Reply::Recalled(None)];
+        let (reply, lines, _) = ask(vec![framed(&replies)]).await;
+        assert_eq!(reply.unwrap(), Reply::Recalled(None));
+        assert_eq!(lines, ["Get:1"]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_an_answer() {
+        let refused = Reply::Refused { code: RefusalCode::NoWindow, message: "no".into() };
+        let (reply, _, _) = ask(vec![framed(std::slice::from_ref(&refused))]).await;
+        assert_eq!(reply.unwrap(), refused);
+    }
+
+    #[tokio::test]
+    async fn a_cut_long_or_foreign_answer_is_none() {
+        let whole = framed(&[Reply::Recalled(None)]);
+        for cut in 0..whole.len() {
+            let (reply, _, client) = ask(vec![whole[..cut].to_vec()]).await;
+            assert!(matches!(reply, Err(ExecutorError::HungUp)), "{cut}: {reply:?}");
+            let again = client.ask(&RunId::parse("run-1").unwrap(), recall(), |_| {}).await;
+            assert!(matches!(again, Err(ExecutorError::Gone)), "a stream out of step is given up");
+        }
+        let (long, ..) = ask(vec![u32::MAX.to_be_bytes().to_vec()]).await;
+        assert!(matches!(long, Err(ExecutorError::TooLong { .. })));
+        let mut foreign = Vec::new();
+        frame::write(&mut foreign, &"hello", MAX_REPLY).unwrap();
+        assert!(matches!(ask(vec![foreign]).await.0, Err(ExecutorError::Json(_))));
+    }
+
+    #[tokio::test]
+    async fn an_absent_executor_is_named_with_its_path() {
+        let client = ExecutorClient::at_socket("/nonexistent/executor.sock");
+        let error = client.ask(&RunId::parse("run-1").unwrap(), recall(), |_| {}).await.unwrap_err();
+        assert_eq!(error.to_string(), "can't reach the executor at /nonexistent/executor.sock");
+    }
+}

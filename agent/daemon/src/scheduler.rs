@@ -1,0 +1,231 @@
+//! When the agent begins a run by itself: data in, instants out. It starts nothing and reads no clock.
+//!
+//! A scan has its slot in every interval, spread over hosts by a hash of the host's id. One that was missed is made up
+//! for soon, though not in the first minutes after a boot, where others need the locks. An apply begins inside an open
+//! window and nowhere else, and what was missed of a window is not made up for.
+
+use jiff::{SignedDuration, Timestamp};
+use patchd_core::window::{Occurrence, Verdict};
+use patchd_protocol::control::RunOutcome;
+use sha2::{Digest, Sha256};
+
+use crate::journal::{Attempts, LastAttempt};
+
+/// How long after a boot nothing is begun that takes the package manager's locks.
+pub const BOOT_GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How many runs one occurrence of a window gets if each was refused before it changed anything.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// How long to wait before the next of them.
+const RETRY_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What the scheduler goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The time between two scans, and this host's place in it.
+    pub interval: SignedDuration,
+    pub host: &'a str,
+    /// When the agent was started, and when the machine was, if that is known.
+    pub started_at: Timestamp,
+    pub booted_at: Option<Timestamp>,
+    /// When the last run of any kind concluded.
+    pub last_end: Option<Timestamp>,
+}
+
+impl Facts<'_> {
+    /// When the agent may first begin anything.
+    fn earliest(&self) -> Timestamp {
+        let settled = self.booted_at.and_then(|booted| booted.checked_add(BOOT_GRACE).ok());
+        settled.map_or(self.started_at, |settled| settled.max(self.started_at))
+    }
+
+    /// When the next scan is due: now or in the past if it is overdue.
+    pub fn next_scan(&self) -> Timestamp {
+        let Some(last) = self.last_end else { return self.earliest() };
+        // A slot that is too near to the last run would look at the same host again.
+        let after = last.checked_add(self.interval / 4).unwrap_or(last);
+        self.slot_after(after).max(self.earliest())
+    }
+
+    /// The first slot of this host after an instant.
+    fn slot_after(&self, after: Timestamp) -> Timestamp {
+        let interval = self.interval.as_secs().max(1);
+        let place = place(self.host, interval);
+        let passed = (after.as_second() - place).div_euclid(interval);
+        Timestamp::from_second((passed + 1) * interval + place).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// A host's place in an interval of so many seconds: spread over hosts, and always the same for one.
+fn place(host: &str, interval: i64) -> i64 {
+    let hash = Sha256::digest(host);
+    let number = hash.iter().take(7).fold(0_i64, |number, &byte| number << 8 | i64::from(byte));
+    number % interval
+}
+
+/// The name of one occurrence of a window: what the journal counts attempts by.
+pub fn occurrence_name(occurrence: &Occurrence) -> String {
+    format!("{}@{}", occurrence.name, occurrence.start)
+}
+
+/// Whether an apply is due, or when to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apply {
+    Due,
+    At(Timestamp),
+    /// Not before something else changes.
+    No,
+}
+
+/// Whether to begin an apply. `missing` is how many approved patches the last report misses.
+pub fn next_apply(
+    facts: &Facts<'_>,
+    window: &Verdict,
+    attempts: &Attempts,
+    missing: u64,
+    now: Timestamp,
+) -> Apply {
+    let occurrence = match window {
+        Verdict::NoneConfigured | Verdict::Shut { next: None } => return Apply::No,
+        Verdict::Shut { next: Some(next) } => return Apply::At(next.start),
+        Verdict::Open(occurrence) => occurrence,
+    };
+    let earliest = facts.earliest();
+    if now < earliest {
+        return Apply::At(earliest);
+    }
+    let is_known = facts.last_end.is_some_and(|last| occurrence.start <= last);
+    match attempts {
+        Attempts { count: 0, .. } if is_known && missing == 0 => Apply::No,
+        Attempts { count: 0, .. } => Apply::Due,
+        Attempts { count, last: Some(LastAttempt { concluded_at, verdict: RunOutcome::Refused }) }
+            if *count < MAX_ATTEMPTS =>
+        {
+            match concluded_at.checked_add(RETRY_PAUSE) {
+                Ok(again) if now < again => Apply::At(again),
+                _ => Apply::Due,
+            }
+        }
+        Attempts { .. } => Apply::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn facts(last_end: Option<&str>) -> Facts<'_> {
+        Facts {
+            interval: SignedDuration::from_hours(1),
+            host: "i-0123456789abcdef0",
+            started_at: at("2026-11-23T10:00:00Z"),
+            booted_at: Some(at("2026-11-23T09:00:00Z")),
+            last_end: last_end.map(at),
+        }
+    }
+
+    #[test]
+    fn the_first_scan_is_at_once_on_a_host_that_has_settled() {
+        assert_eq!(facts(None).next_scan(), at("2026-11-23T10:00:00Z"));
+        let booting = Facts { booted_at: Some(at("2026-11-23T09:59:30Z")), ..facts(None) };
+        assert_eq!(booting.next_scan(), at("2026-11-23T10:01:30Z"));
+    }
+
+    #[test]
+    fn scans_keep_their_slot_whenever_the_agent_starts() {
+        let next = facts(Some("2026-11-23T10:20:00Z")).next_scan();
+        let later = Facts { started_at: at("2026-11-23T10:03:00Z"), ..facts(Some("2026-11-23T10:20:00Z")) };
+        assert_eq!(later.next_scan(), next);
+        let following = next.checked_add(SignedDuration::from_secs(9)).unwrap().to_string();
+        let after = facts(Some(&following)).next_scan();
+        assert_eq!(after.duration_since(next), SignedDuration::from_hours(1));
+    }
+
+    #[test]
+    fn a_missed_scan_is_due_when_the_agent_is_back() {
+        assert_eq!(facts(Some("2026-11-20T10:20:00Z")).next_scan(), at("2026-11-23T10:00:00Z"));
+    }
+
+    #[test]
+    fn hosts_are_spread_over_the_interval() {
+        let mut quarters = [0; 4];
+        for number in 0..1_000 {
+            quarters[usize::try_from(place(&format!("i-{number:017x}"), 3_600) / 900).unwrap()] += 1;
+        }
+        assert!(quarters.iter().all(|&count| (180..320).contains(&count)), "{quarters:?}");
+        assert!(place("i-0", 1) == 0);
+    }
+
+    fn occurrence() -> Occurrence {
+        Occurrence {
+            start: at("2026-11-23T10:00:00Z"),
+            cutoff: at("2026-11-23T12:00:00Z"),
+            end: at("2026-11-23T13:00:00Z"),
+            name: "night".into(),
+        }
+    }
+
+    #[track_caller]
+    fn check_apply(attempts: &Attempts, missing: u64, now: &str, expected: Apply) {
+        let facts = facts(Some("2026-11-23T10:05:00Z"));
+        let window = Verdict::Open(occurrence());
+        assert_eq!(next_apply(&facts, &window, attempts, missing, at(now)), expected);
+    }
+
+    fn tried(count: u32, verdict: RunOutcome) -> Attempts {
+        let last = LastAttempt { concluded_at: at("2026-11-23T10:30:00Z"), verdict };
+        Attempts { count, last: Some(last) }
+    }
+
+    #[test]
+    fn an_open_window_gets_one_apply_if_there_is_something_to_do() {
+        check_apply(&Attempts::default(), 3, "2026-11-23T10:31:00Z", Apply::Due);
+        check_apply(&Attempts::default(), 0, "2026-11-23T10:31:00Z", Apply::No);
+        for verdict in [RunOutcome::Succeeded, RunOutcome::Partial, RunOutcome::Failed] {
+            check_apply(&tried(1, verdict), 3, "2026-11-23T11:31:00Z", Apply::No);
+        }
+        check_apply(&Attempts { count: 1, last: None }, 3, "2026-11-23T11:31:00Z", Apply::No);
+    }
+
+    #[test]
+    fn what_was_not_looked_at_since_the_window_opened_is_looked_at() {
+        let old = facts(Some("2026-11-23T09:59:00Z"));
+        let due = next_apply(
+            &old,
+            &Verdict::Open(occurrence()),
+            &Attempts::default(),
+            0,
+            at("2026-11-23T10:00:01Z"),
+        );
+        assert_eq!(due, Apply::Due);
+    }
+
+    #[test]
+    fn a_refused_one_is_tried_again_and_not_for_ever() {
+        let refused = |count| tried(count, RunOutcome::Refused);
+        check_apply(&refused(1), 3, "2026-11-23T10:31:00Z", Apply::At(at("2026-11-23T10:40:00Z")));
+        check_apply(&refused(2), 3, "2026-11-23T10:40:00Z", Apply::Due);
+        check_apply(&refused(3), 3, "2026-11-23T11:40:00Z", Apply::No);
+    }
+
+    #[test]
+    fn nothing_is_applied_outside_a_window_or_right_after_a_boot() {
+        let facts = facts(None);
+        let shut = Verdict::Shut { next: Some(occurrence()) };
+        let none = Attempts::default();
+        let now = at("2026-11-23T09:00:00Z");
+        assert_eq!(next_apply(&facts, &shut, &none, 9, now), Apply::At(occurrence().start));
+        assert_eq!(next_apply(&facts, &Verdict::Shut { next: None }, &none, 9, now), Apply::No);
+        assert_eq!(next_apply(&facts, &Verdict::NoneConfigured, &none, 9, now), Apply::No);
+        let booting = Facts { booted_at: Some(at("2026-11-23T10:00:00Z")), ..facts };
+        let open = Verdict::Open(occurrence());
+        let settled = at("2026-11-23T10:02:00Z");
+        assert_eq!(next_apply(&booting, &open, &none, 9, at("2026-11-23T10:01:00Z")), Apply::At(settled));
+        assert_eq!(next_apply(&booting, &open, &none, 9, settled), Apply::Due);
+    }
+}
