@@ -248,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_opens_but_can_not_be_read_is_no_absent_one() {
+        // The first page of a process is mapped by nobody, so that reading it fails even for root.
+        let error = read(&Root::at("/proc/self"), "mem", 9).unwrap_err();
+        assert!(matches!(error.reason, Reason::Io(_)) && !error.is_absent());
+        assert_eq!(error.to_problem(Weight::Notice).place, "/proc/self/mem");
+    }
+
+    #[test]
     fn a_stamp_changes_when_the_file_is_replaced() {
         let (_directory, root) = tree();
         put(&root, "a", b"1");

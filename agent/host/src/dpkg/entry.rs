@@ -53,36 +53,47 @@ pub(super) enum Missing {
     Installed,
 }
 
-/// The fields that are read, as they stand in the stanza.
-#[derive(Default)]
-struct Raw<'a> {
-    package: Option<Field<'a>>,
-    status: Option<Field<'a>>,
-    version: Option<Field<'a>>,
-    architecture: Option<Field<'a>>,
-    multi_arch: Option<Field<'a>>,
-    source: Option<Field<'a>>,
-    priority: Option<Field<'a>>,
-    section: Option<Field<'a>>,
-    essential: Option<Field<'a>>,
-    protected: Option<Field<'a>>,
+/// The fields that are read. Their numbers are their places in `NAMES`.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Package,
+    Status,
+    Version,
+    Architecture,
+    MultiArch,
+    Source,
+    Priority,
+    Section,
+    Essential,
+    Protected,
 }
 
+const NAMES: [&str; 10] = [
+    "Package",
+    "Status",
+    "Version",
+    "Architecture",
+    "Multi-Arch",
+    "Source",
+    "Priority",
+    "Section",
+    "Essential",
+    "Protected",
+];
+
+/// Those fields as they stand in the stanza.
+#[derive(Default)]
+struct Raw<'a>([Option<Field<'a>>; NAMES.len()]);
+
 impl<'a> Raw<'a> {
+    fn get(&self, key: Key) -> Option<Field<'a>> {
+        self.0.get(key as usize).copied().flatten()
+    }
+
+    /// Where a field belongs, if it is one of them.
     fn slot(&mut self, field: &Field<'a>) -> Option<&mut Option<Field<'a>>> {
-        let slots: [(&str, &mut Option<Field<'a>>); 10] = [
-            ("Package", &mut self.package),
-            ("Status", &mut self.status),
-            ("Version", &mut self.version),
-            ("Architecture", &mut self.architecture),
-            ("Multi-Arch", &mut self.multi_arch),
-            ("Source", &mut self.source),
-            ("Priority", &mut self.priority),
-            ("Section", &mut self.section),
-            ("Essential", &mut self.essential),
-            ("Protected", &mut self.protected),
-        ];
-        slots.into_iter().find(|(name, _)| field.is(name)).map(|(_, slot)| slot)
+        let at = NAMES.iter().position(|name| field.is(name))?;
+        self.0.get_mut(at)
     }
 }
 
@@ -183,23 +194,23 @@ impl EntryReader<'_> {
     }
 
     fn entry(&mut self, raw: &Raw<'_>, missing: Missing, line: u64) -> Option<Entry> {
-        let name = self.name(raw.package, line)?;
-        let state = self.state(raw.status, missing, line)?;
-        let version = self.version(raw.version);
+        let name = self.name(raw.get(Key::Package), line)?;
+        let state = self.state(raw.get(Key::Status), missing, line)?;
+        let version = self.version(raw.get(Key::Version));
         if version.is_none() && state.status != Status::NotInstalled {
             self.refused(line, "its version is unknown; it is not listed as installed");
         }
-        let architecture = self.architecture(raw.architecture, state, line);
-        let source = version.as_ref().map(|version| self.source(raw.source, &name, version));
-        let multi_arch_same = self.is_multi_arch_same(raw.multi_arch, &architecture);
+        let architecture = self.architecture(raw.get(Key::Architecture), state, line);
+        let source = version.as_ref().map(|version| self.source(raw.get(Key::Source), &name, version));
+        let multi_arch_same = self.is_multi_arch_same(raw.get(Key::MultiArch), &architecture);
         Some(Entry {
             id: PackageId { name, architecture },
             state,
             version,
             source,
-            priority: text(raw.priority),
-            section: text(raw.section),
-            essential: self.is_yes(raw.essential) | self.is_yes(raw.protected),
+            priority: text(raw.get(Key::Priority)),
+            section: text(raw.get(Key::Section)),
+            essential: self.is_yes(raw.get(Key::Essential)) | self.is_yes(raw.get(Key::Protected)),
             multi_arch_same,
             place: Place { file: Rc::clone(self.file), line },
         })
@@ -241,16 +252,16 @@ impl EntryReader<'_> {
 
     fn version(&mut self, field: Option<Field<'_>>) -> Option<Version> {
         let field = field.filter(|field| !field.value.is_empty())?;
-        let shown = quoted(field.value);
+        let shown = || quoted(field.value);
         let text = std::str::from_utf8(field.value).unwrap_or_default();
         let Ok(version) = Version::parse(text) else {
-            self.refused(field.line, &format!("{shown} is no version"));
+            self.refused(field.line, &format!("{} is no version", shown()));
             return None;
         };
         if let Err(error) = deb::check(text) {
-            self.refused(field.line, &format!("dpkg refuses the version {shown}: {error}"));
+            self.refused(field.line, &format!("dpkg refuses the version {}: {error}", shown()));
         } else if let Some(irregularity) = deb::irregularity(text) {
-            self.tolerated(field.line, &format!("the version {shown} breaks the rules: {irregularity}"));
+            self.tolerated(field.line, &format!("the version {} breaks the rules: {irregularity}", shown()));
         }
         Some(version)
     }
