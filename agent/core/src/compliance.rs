@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::baseline::{Baseline, ComplianceLevel, Facts};
 use crate::inventory::{InstalledPackage, Inventory};
-use crate::offer::{KeptBack, Offer, Offers, PackageOffers, Phase};
+use crate::offer::{KeptBack, Offer, Offers, PackageOffers, Phase, Repository};
 use crate::package::{PackageId, Version};
 use crate::window::Verdict;
 
@@ -258,15 +258,17 @@ impl Bench<'_> {
             approved: approved.map(|offer| offer.version.clone()),
             is_security: self.offers.is_security(shown)
                 || approved.is_some_and(|offer| self.offers.is_security(offer)),
-            origin: shown
-                .repositories
-                .first()
-                .and_then(|&id| self.offers.repository(id))
-                .map(crate::offer::Repository::title)
-                .unwrap_or_default(),
+            origin: self.origin(shown),
             advisories: Vec::new(),
             reason: self.reason(package, known, approved),
         })
+    }
+
+    /// Where a version comes from: a security source that has it, else the first that does.
+    fn origin(&self, offer: &Offer) -> String {
+        let known = || offer.repositories.iter().filter_map(|&id| self.offers.repository(id));
+        let shown = known().find(|repository| repository.is_security).or_else(|| known().next());
+        shown.map(Repository::title).unwrap_or_default()
     }
 
     fn reason(

@@ -16,7 +16,7 @@ struct Known {
     units: &'static [&'static str],
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 7] = [
     Known {
         name: "unattended-upgrades",
         packages: &["unattended-upgrades"],
@@ -26,11 +26,6 @@ const KNOWN: [Known; 8] = [
         name: "AWS Systems Manager agent",
         packages: &["amazon-ssm-agent"],
         units: &["amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service"],
-    },
-    Known {
-        name: "PackageKit offline updates",
-        packages: &["packagekit"],
-        units: &["packagekit-offline-update.service"],
     },
     Known {
         name: "Google OS Config agent",
@@ -48,13 +43,8 @@ const KNOWN: [Known; 8] = [
 ];
 
 /// Where an enabled unit has its link (systemctl(1), `enable`).
-const WANTS: [&str; 5] = [
-    "etc/systemd/system/timers.target.wants",
-    "etc/systemd/system/multi-user.target.wants",
-    "etc/systemd/system/system-update.target.wants",
-    "usr/lib/systemd/system/system-update.target.wants",
-    "lib/systemd/system/system-update.target.wants",
-];
+const WANTS: [&str; 2] =
+    ["etc/systemd/system/timers.target.wants", "etc/systemd/system/multi-user.target.wants"];
 
 /// Every other patcher that is installed and would start by itself, with the evidence.
 ///
@@ -126,7 +116,7 @@ mod tests {
     #[test]
     fn apts_own_timer_alone_or_a_package_that_sleeps_is_no_patcher() {
         let timer = ["etc/systemd/system/timers.target.wants/apt-daily-upgrade.timer"];
-        let (directory, inventory) = host_with(&stanza("packagekit"), &timer);
+        let (directory, inventory) = host_with(&stanza("landscape-client"), &timer);
         assert_eq!(find(&Root::at(directory.path()), &inventory), []);
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inventory::{DpkgState, Mark, Want};
-use crate::offer::{Method, NotInstalledClass, Repository, RepositoryId, Trust};
+use crate::offer::{Method, NotInstalledClass, RepositoryId, Trust};
 use crate::os::Family;
 use crate::package::{Architecture, PackageName, SourcePackage};
 use crate::version::VersionScheme;
@@ -144,6 +144,12 @@ fn a_newer_security_version_is_missing_and_says_why() {
     assert_eq!(judgement.counts.security_non_compliant, 1);
     assert_eq!(judgement.counts.other_non_compliant, 0);
     assert_eq!(judgement.non_compliant_severity, Some(ComplianceLevel::Informational));
+    assert_eq!(judgement.updates[0].origin, "Debian:12/stable-security");
+}
+
+#[test]
+fn the_origin_of_a_security_version_is_the_security_source() {
+    let judgement = Case::installed("1.0").offered("1.1", &[MAIN, SECURITY]).judge();
     assert_eq!(judgement.updates[0].origin, "Debian:12/stable-security");
 }
 
