@@ -68,7 +68,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         pipe::register(signal, told).with_context(|| format!("can't handle signal {signal}"))?;
     }
     let owner = Uid::effective().as_raw();
-    let records = Records::open(&arguments.state, owner)?;
+    let records = Records::open(&arguments.state, owner, Root::host())?;
     let executor = Executor {
         root: Root::host(),
         policy: Policy::new(Root::at(&arguments.config_root), owner),

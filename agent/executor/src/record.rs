@@ -10,14 +10,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
-use patchd_host::dpkg;
 use patchd_host::durable::{WriteError, atomic_write, create_directories};
 use patchd_host::read::{self, FileError};
 use patchd_host::root::Root;
 use patchd_protocol::executor::{TransactionRecord, TransactionState};
 use thiserror::Error;
 
-use crate::text;
+use crate::{apt, text};
 
 /// The longest record, in bytes: 2,000 changes and the tail of an output.
 const MAX_RECORD: u64 = 4 << 20;
@@ -53,6 +52,8 @@ pub(crate) enum RecordError {
 /// The files below the executor's state directory.
 #[derive(Debug)]
 pub(crate) struct Records {
+    /// The host that transactions change: whose apt may be at work.
+    host: Root,
     transactions: PathBuf,
     output: PathBuf,
     lock: PathBuf,
@@ -66,8 +67,9 @@ pub(crate) struct Held {
 
 impl Records {
     /// Makes what is missing, and refuses directories that somebody else than `owner` may write.
-    pub(crate) fn open(state: &Path, owner: u32) -> Result<Self, RecordError> {
+    pub(crate) fn open(state: &Path, owner: u32, host: Root) -> Result<Self, RecordError> {
         let records = Self {
+            host,
             transactions: state.join("transactions"),
             output: state.join("output"),
             lock: state.join("lock"),
@@ -133,7 +135,7 @@ impl Records {
             return Ok(Some(outcome));
         }
         let Some(intent) = self.read(id, "intent")? else { return Ok(None) };
-        if self.is_locked()? || dpkg::lock::holder(&Root::host()).is_some() {
+        if self.is_locked()? || self.is_apt_at_work()? {
             return Ok(Some(TransactionRecord { state: TransactionState::Running, ..intent }));
         }
         // It may have ended between the two looks.
@@ -159,6 +161,14 @@ impl Records {
         let mut holder = String::new();
         file.take(200).read_to_string(&mut holder).map_err(self.lock_error())?;
         Err(RecordError::Busy { holder: text::cut(&holder) })
+    }
+
+    /// An apt at work may be the one that a dead executor started: whose it is can't be told, and a wrong "running" is
+    /// put right by asking again.
+    fn is_apt_at_work(&self) -> Result<bool, RecordError> {
+        let holder = apt::lock::holder(&self.host);
+        let place = || self.host.path("var/lib/dpkg/lock");
+        holder.map(|holder| holder.is_some()).map_err(|source| RecordError::Lock { path: place(), source })
     }
 
     fn is_locked(&self) -> Result<bool, RecordError> {
@@ -216,7 +226,7 @@ mod tests {
     }
 
     fn records(directory: &tempfile::TempDir) -> Records {
-        Records::open(&directory.path().join("state"), owner()).unwrap()
+        Records::open(&directory.path().join("state"), owner(), Root::at(directory.path())).unwrap()
     }
 
     fn record(id: &str) -> TransactionRecord {
@@ -271,12 +281,13 @@ mod tests {
     fn a_place_that_others_may_write_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
+        let open = |name, owner| Records::open(&path(name), owner, Root::at(directory.path()));
         drop(records(&directory));
-        assert!(matches!(Records::open(&path("state"), owner() + 1), Err(RecordError::Directory { .. })));
+        assert!(matches!(open("state", owner() + 1), Err(RecordError::Directory { .. })));
         symlink(path("state"), path("link")).unwrap();
-        assert!(matches!(Records::open(&path("link"), owner()), Err(RecordError::Directory { .. })));
+        assert!(matches!(open("link", owner()), Err(RecordError::Directory { .. })));
         std::fs::set_permissions(path("state/transactions"), Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(Records::open(&path("state"), owner()), Err(RecordError::Directory { .. })));
+        assert!(matches!(open("state", owner()), Err(RecordError::Directory { .. })));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use patchd_core::version::VersionScheme;
 use patchd_core::window::Occurrence;
 use patchd_protocol::executor::{RefusalCode, TransactionRecord, TransactionState};
 
-use crate::apt::{AptError, Simulation};
+use crate::apt::{AptError, Simulation, Work};
 use crate::child::Ended;
 use crate::record::RecordError;
 use crate::refusal::Stop;
@@ -56,7 +56,9 @@ pub(crate) fn apply(
         order.plan,
         &executor.apt.simulate(order.plan, &before).map_err(|error| Stop::failed(&error))?,
     )?;
-    download(executor, order, &before, progress)?;
+    let path = executor.records.log(order.id);
+    let mut work = Work { plan: order.plan, native: &before.native, log: &path, lock_wait: Duration::ZERO };
+    download(executor, order, &mut work, progress)?;
     // Waiting for archives takes time: only the window as it is now counts.
     let now = (executor.now)();
     let window = executor.policy.open_window(now)?;
@@ -71,9 +73,8 @@ pub(crate) fn apply(
         window.name,
         order.digest
     ));
-    let wait = time_left(&window, now).min(LOCK_WAIT_LIMIT);
-    let path = executor.records.log(order.id);
-    let ended = executor.apt.install(order.plan, &before.native, &path, wait, progress);
+    work.lock_wait = time_left(&window, now).min(LOCK_WAIT_LIMIT);
+    let ended = executor.apt.install(&work, progress);
     restore_marks(executor, order, &before);
     finish(executor, order, &mut record, ended);
     Ok(record)
@@ -170,17 +171,15 @@ fn check_simulation(plan: &Plan, simulation: &Simulation) -> Result<(), Stop> {
 fn download(
     executor: &Executor,
     order: &Order<'_>,
-    before: &Inventory,
+    work: &mut Work<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), Stop> {
     let now = (executor.now)();
     let window = executor.policy.open_window(now)?;
-    let limit = time_left(&window, now).min(DOWNLOAD_LIMIT);
-    let path = executor.records.log(order.id);
-    let ended = executor
-        .apt
-        .download(order.plan, &before.native, &path, limit, progress)
-        .map_err(|error| Stop::failed(&error))?;
+    let left = time_left(&window, now);
+    let limit = left.min(DOWNLOAD_LIMIT);
+    work.lock_wait = left.min(LOCK_WAIT_LIMIT);
+    let ended = executor.apt.download(work, limit, progress).map_err(|error| Stop::failed(&error))?;
     if ended.is_success() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! apt as the executor drives it: refresh, dry run, download, installation, marks. Each is one call with one argument
 //! vector; what may be asked, and when, is decided before.
 
+pub(crate) mod lock;
 mod refresh;
 mod simulation;
 
@@ -82,6 +83,23 @@ pub(crate) struct Apt {
     output: PathBuf,
 }
 
+/// A plan on its way into the host.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) native: &'a Architecture,
+    /// Where apt's words go.
+    pub(crate) log: &'a Path,
+    /// How long apt may wait for another package manager before it starts.
+    pub(crate) lock_wait: Duration,
+}
+
+impl Work<'_> {
+    fn lock_timeout(&self) -> String {
+        format!("DPkg::Lock::Timeout={}", self.lock_wait.as_secs())
+    }
+}
+
 /// What a call said, with how it ended.
 #[derive(Debug)]
 struct Said {
@@ -133,36 +151,28 @@ impl Apt {
         Ok(Simulation::parse(&said.output, inventory)?)
     }
 
-    /// Fetches all archives that `plan` needs, and changes no package. The words are added to `log`.
+    /// Fetches all archives that `plan` needs, and changes no package. What apt says is added to `log`.
     pub(crate) fn download(
         &self,
-        plan: &Plan,
-        native: &Architecture,
-        log: &Path,
+        work: &Work<'_>,
         limit: Duration,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Ended, AptError> {
-        let arguments = planning(&["-d", "-o", "Acquire::Retries=2"], plan, native);
-        let call = Call { program: &self.apt_get, arguments: &arguments, output: log, errors: None };
-        Ok(child::run_within(&call, limit, progress)?)
+        let arguments =
+            planning(&["-d", "-o", "Acquire::Retries=2", "-o", &work.lock_timeout()], work.plan, work.native);
+        Ok(child::run_within(&self.call(&arguments, work), limit, progress)?)
     }
 
-    /// Carries `plan` out. Nothing but its own end ends it. `lock_wait` is how long it may wait for another package
-    /// manager before it starts.
+    /// Carries a plan out. Nothing but its own end ends it.
     ///
     /// `--no-download` would say better what is meant, but apt fails with it on `file:` sources.
-    pub(crate) fn install(
-        &self,
-        plan: &Plan,
-        native: &Architecture,
-        log: &Path,
-        lock_wait: Duration,
-        progress: &mut dyn FnMut(&str),
-    ) -> Result<Ended, AptError> {
-        let timeout = format!("DPkg::Lock::Timeout={}", lock_wait.as_secs());
-        let arguments = planning(&["-o", &timeout], plan, native);
-        let call = Call { program: &self.apt_get, arguments: &arguments, output: log, errors: None };
-        Ok(child::run_to_end(&call, progress)?)
+    pub(crate) fn install(&self, work: &Work<'_>, progress: &mut dyn FnMut(&str)) -> Result<Ended, AptError> {
+        let arguments = planning(&["-o", &work.lock_timeout()], work.plan, work.native);
+        Ok(child::run_to_end(&self.call(&arguments, work), progress)?)
+    }
+
+    fn call<'a>(&'a self, arguments: &'a [String], work: &'a Work<'_>) -> Call<'a> {
+        Call { program: &self.apt_get, arguments, output: work.log, errors: None }
     }
 
     /// Marks packages as installed for another package's sake: `apt-get install` forgets that of those that it names.

@@ -28,8 +28,8 @@ impl Site {
     fn new(allowed: Vec<u32>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let owner = own();
-        let records = Records::open(&directory.path().join("state"), owner).unwrap();
         let root = Root::at(directory.path());
+        let records = Records::open(&directory.path().join("state"), owner, root.clone()).unwrap();
         let executor = Executor {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(Path::new("/nonexistent"), records.output()),

@@ -45,8 +45,8 @@ impl Site {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let owner = nix::unistd::Uid::effective().as_raw();
-        let records = Records::open(&directory.path().join("state"), owner).unwrap();
         let root = Root::at(directory.path().join("root"));
+        let records = Records::open(&directory.path().join("state"), owner, root.clone()).unwrap();
         let executor = Executor {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(directory.path(), records.output()),
