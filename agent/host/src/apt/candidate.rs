@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use patchd_core::inventory::InstalledPackage;
 use patchd_core::version::deb;
 
-use crate::apt::packages::Row;
+use crate::apt::packages::{Row, Sameness};
 use crate::apt::preferences::{Facts, Match, NEVER, Name, Preferences, Selector};
 
 /// An index as pins see it.
@@ -59,7 +59,7 @@ pub struct Versions {
 impl Versions {
     /// Adds a row where apt would: to the first version that is the same, or behind its equals. Rows must come in the
     /// order of the indexes, the status file's last.
-    pub fn add(&mut self, row: Row, seen: Seen) {
+    pub fn add(&mut self, row: Row, seen: Seen, sameness: Sameness) {
         let mut place = self.listed.len();
         for (at, known) in self.listed.iter_mut().enumerate() {
             match deb::compare(row.version.as_str(), known.row.version.as_str()) {
@@ -67,7 +67,7 @@ impl Versions {
                     place = at;
                     break;
                 }
-                Ordering::Equal if known.row.identity.is_same(&row.identity) => {
+                Ordering::Equal if known.row.identity.is_same(&row.identity, sameness) => {
                     if row.phased_percentage != 100 {
                         known.row.phased_percentage = row.phased_percentage;
                     }
@@ -99,9 +99,9 @@ impl Versions {
 impl<'a> Policy<'a> {
     pub fn new(indexes: Vec<Index<'a>>, preferences: &'a Preferences, native: &'a str) -> Self {
         let base = |index: &Index<'_>| match (index.but_automatic_upgrades, index.not_automatic) {
-            (true, true) => 100,
-            (_, true) => 1,
-            (_, false) => 500,
+            (true, _) => 100,
+            (false, true) => 1,
+            (false, false) => 500,
         };
         let status = Facts { is_status_file: true, ..Facts::default() };
         let mut priorities: Vec<_> =
@@ -253,10 +253,10 @@ mod tests {
     #[track_caller]
     fn check(pins: &str, expected: Option<&str>) {
         let mut versions = Versions::default();
-        versions.add(row("2", "Size: 1\n"), Seen::Index(0));
-        versions.add(row("0.5", "Size: 1\n"), Seen::Index(0));
-        versions.add(row("3", "Size: 1\n"), Seen::Index(1));
-        versions.add(row("1", ""), Seen::Status);
+        versions.add(row("2", "Size: 1\n"), Seen::Index(0), Sameness::Relations);
+        versions.add(row("0.5", "Size: 1\n"), Seen::Index(0), Sameness::Relations);
+        versions.add(row("3", "Size: 1\n"), Seen::Index(1), Sameness::Relations);
+        versions.add(row("1", ""), Seen::Status, Sameness::Relations);
         let preferences = preferences(pins);
         let policy = Policy::new(INDEXES.to_vec(), &preferences, "amd64");
         let candidate = policy.candidate("a", "amd64", &versions);
@@ -280,9 +280,9 @@ mod tests {
     #[test]
     fn equal_texts_are_two_versions_where_their_contents_differ() {
         let mut versions = Versions::default();
-        versions.add(row("1", "Depends: x\n"), Seen::Index(0));
-        versions.add(row("1", "Depends: y\n"), Seen::Index(1));
-        versions.add(row("1", "Depends: y\n"), Seen::Status);
+        versions.add(row("1", "Depends: x\n"), Seen::Index(0), Sameness::Relations);
+        versions.add(row("1", "Depends: y\n"), Seen::Index(1), Sameness::Relations);
+        versions.add(row("1", "Depends: y\n"), Seen::Status, Sameness::Relations);
         assert_eq!(versions.listed.len(), 2);
         assert_eq!(versions.installed(), Some(1));
         assert_eq!(versions.listed[1].seen, [Seen::Index(1), Seen::Status]);

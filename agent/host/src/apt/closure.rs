@@ -172,11 +172,12 @@ impl<'a> Upgrade<'a> {
                     Way::None => unsolved.push(trouble),
                 }
             }
-            if !unsolved.is_empty() {
-                return Settled::Unproven(self.unproven(&future, &unsolved, today));
-            }
+            // All that can be known first: the reasons are for people.
             if !lookups.is_empty() {
                 return Settled::Wants(lookups);
+            }
+            if !unsolved.is_empty() {
+                return Settled::Unproven(self.unproven(&future, &unsolved, today));
             }
             if !added {
                 return Settled::Done;

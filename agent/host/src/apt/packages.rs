@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 use patchd_core::inventory::InstalledPackage;
 use patchd_core::package::{PackageName, SourcePackage, Version};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
+use patchd_core::version::deb;
 
 use crate::deb822::{End, Field, MAX_STANZA, Stanza, StanzaReader};
 
@@ -39,14 +40,34 @@ pub struct Identity {
     is_all: bool,
 }
 
+/// How this host's apt tells two versions of the same text apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    /// By what binds them.
+    Relations,
+    /// Also by the checksums of their files: apt 2.7.3 and later, and jammy's in its updates.
+    RelationsAndChecksum,
+}
+
+impl Sameness {
+    pub fn of_apt(version: Option<&str>) -> Self {
+        let is_from = |version: &str, from: &str| deb::compare(version, from).is_ge();
+        let compares = |version: &str| {
+            is_from(version, "2.7.3") || (is_from(version, "2.4.13") && !is_from(version, "2.5~"))
+        };
+        if version.is_some_and(compares) { Self::RelationsAndChecksum } else { Self::Relations }
+    }
+}
+
 impl Identity {
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self, sameness: Sameness) -> bool {
         let may_be_equal = |a: u64, b: u64| a == 0 || b == 0 || a == b;
+        let mut checksums = self.sha256.iter().zip(&other.sha256);
         self.hash == other.hash
             && self.multi_arch == other.multi_arch
             && self.is_all == other.is_all
             && may_be_equal(self.size, other.size)
-            && self.sha256.iter().zip(&other.sha256).all(|(a, b)| a == b)
+            && (sameness == Sameness::Relations || checksums.all(|(a, b)| a == b))
     }
 }
 
@@ -438,7 +459,8 @@ mod tests {
         let row = |text: &str| {
             rows(format!("Package: a\nVersion: 1\nArchitecture: amd64\n{text}\n").as_bytes()).0.remove(0).2
         };
-        assert_eq!(row(a).identity.is_same(&row(b).identity), expected, "{a} / {b}");
+        let is_same = row(a).identity.is_same(&row(b).identity, Sameness::RelationsAndChecksum);
+        assert_eq!(is_same, expected, "{a} / {b}");
     }
 
     #[test]
@@ -452,6 +474,19 @@ mod tests {
         check_same("Size: 1", "Size: 2", false);
         check_same("Installed-Size: 1", "Installed-Size: 2", false);
         check_same("Multi-Arch: same", "", false);
+    }
+
+    #[test]
+    fn checksums_count_for_those_who_look_at_them() {
+        for (version, expected) in [
+            (None, Sameness::Relations),
+            (Some("2.0.9"), Sameness::Relations),
+            (Some("2.4.13"), Sameness::RelationsAndChecksum),
+            (Some("2.6.2"), Sameness::Relations),
+            (Some("2.7.14build2"), Sameness::RelationsAndChecksum),
+        ] {
+            assert_eq!(Sameness::of_apt(version), expected, "{version:?}");
+        }
     }
 
     #[test]

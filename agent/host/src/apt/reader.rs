@@ -12,7 +12,7 @@ use crate::apt::closure::Extra;
 use crate::apt::conf::Conf;
 use crate::apt::decompress;
 use crate::apt::offers::Tally;
-use crate::apt::packages::{Listed, scan};
+use crate::apt::packages::{Listed, Sameness, scan};
 use crate::apt::relation::{alternatives, groups};
 use crate::apt::repositories::{List, Repositories};
 use crate::problem_list::ProblemList;
@@ -32,6 +32,7 @@ pub(super) struct Reader<'a> {
     /// Names that are essential in some list and not installed.
     pub(super) essential: BTreeSet<Box<str>>,
     counts_all: bool,
+    sameness: Sameness,
 }
 
 impl<'a> Reader<'a> {
@@ -55,6 +56,7 @@ impl<'a> Reader<'a> {
             versions,
             tally: Tally::default(),
             essential: BTreeSet::new(),
+            sameness: sameness(inventory),
             counts_all,
         }
     }
@@ -89,7 +91,7 @@ impl<'a> Reader<'a> {
             let architecture = apt_architecture(&architecture, native);
             let own = installed.iter().find(|(known, _)| *known == architecture).map(|(_, own)| *own);
             if let Some(versions) = own.and_then(|own| self.versions.get_mut(own)) {
-                versions.add(row, Seen::Index(at));
+                versions.add(row, Seen::Index(at), self.sameness);
             }
             Ok(())
         });
@@ -115,7 +117,7 @@ impl<'a> Reader<'a> {
                     if package.is_some_and(|package| package.version == row.version)
                         && let Some(versions) = self.versions.get_mut(place)
                     {
-                        versions.add(row.clone(), Seen::Status);
+                        versions.add(row.clone(), Seen::Status, self.sameness);
                     }
                 }
                 Ok(())
@@ -135,6 +137,12 @@ impl<'a> Reader<'a> {
             problems.push(Problem::new(ProblemKind::Interrupted, Weight::Notice, name, message));
         }
     }
+}
+
+/// How the apt of this host tells versions apart.
+pub(super) fn sameness(inventory: &Inventory) -> Sameness {
+    let apt = inventory.packages.iter().find(|package| package.id.name.as_str() == "apt");
+    Sameness::of_apt(apt.map(|apt| apt.version.as_str()))
 }
 
 /// Opens the stream of a list; what prevents it is a problem.
@@ -168,10 +176,12 @@ fn open_list(
 pub(super) fn look_up(
     root: &Root,
     repositories: &Repositories,
-    native: &str,
+    inventory: &Inventory,
     names: &BTreeSet<Box<str>>,
     extra: &mut Extra,
 ) {
+    let native = inventory.native.as_str();
+    let sameness = sameness(inventory);
     let mut ignored = ProblemList::new("the package lists");
     for name in names {
         extra.versions.entry(name.clone()).or_default();
@@ -195,7 +205,7 @@ pub(super) fn look_up(
                 && apt_architecture(&architecture, native) == native
                 && let Some(versions) = extra.versions.get_mut(&*listed.name)
             {
-                versions.add(row, Seen::Index(at));
+                versions.add(row, Seen::Index(at), sameness);
             }
             Ok(())
         });

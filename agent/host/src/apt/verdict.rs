@@ -138,7 +138,7 @@ impl Case<'_> {
         };
         let mut found = Extra::default();
         let verdict = judge(&upgrade, policy, &mut |names, extra| {
-            look_up(self.root, self.repositories, self.native(), names, extra);
+            look_up(self.root, self.repositories, self.inventory, names, extra);
             found.versions.clone_from(&extra.versions);
         });
         match verdict {

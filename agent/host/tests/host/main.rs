@@ -10,6 +10,8 @@
     reason = "helpers of tests fail as tests do, and say what they leave out"
 )]
 
+mod apt_lab;
+mod apt_roots;
 mod corpus;
 mod dpkg_damage;
 mod dpkg_data;

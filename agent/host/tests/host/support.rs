@@ -59,20 +59,39 @@ pub(crate) struct Answer {
 }
 
 /// Runs a native tool as an oracle, or none after a word if the machine doesn't have it.
-#[expect(clippy::disallowed_methods, reason = "the one place of these tests that starts a process")]
 pub(crate) fn run(program: &str, arguments: &[&str], input: Stdio) -> Option<Answer> {
+    run_with(program, arguments, input, &[])
+}
+
+/// The same with words in its environment.
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that starts a process")]
+pub(crate) fn run_with(
+    program: &str,
+    arguments: &[&str],
+    input: Stdio,
+    environment: &[(&str, &str)],
+) -> Option<Answer> {
     if !Path::new(program).exists() {
         eprintln!("left out: the comparison with {program}, which this machine doesn't have");
         return None;
     }
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.envs(environment.iter().copied());
     let output = command.stdin(input).output().unwrap();
     Some(Answer {
         code: output.status.code(),
         output: String::from_utf8(output.stdout).unwrap(),
         errors: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// What a filter makes of its input, which must succeed.
+#[expect(clippy::disallowed_methods, reason = "a filter's output is bytes and no text")]
+pub(crate) fn run_for_bytes(program: &str, arguments: &[&str], input: Stdio) -> Vec<u8> {
+    let output = Command::new(program).args(arguments).stdin(input).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// `dpkg-query -W` on a root, with `format` for each package.
