@@ -8,4 +8,5 @@ pub mod executor_client;
 pub mod imds;
 pub mod journal;
 pub mod scheduler;
+pub mod store;
 pub mod tls;

@@ -106,9 +106,11 @@ pub fn remove(path: &Path) -> Result<(), WriteError> {
     }
 }
 
-/// Whether this is the name of a file that a killed writer left behind.
-pub fn is_unfinished(name: &str) -> bool {
-    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+/// The process that was writing the unfinished file of this name; none if the name is not that of an unfinished file.
+pub fn writer_of_unfinished(name: &str) -> Option<u32> {
+    let (begin, end) = UNFINISHED;
+    let (process, _) = name.strip_prefix(begin)?.strip_suffix(end)?.split_once('-')?;
+    process.parse().ok()
 }
 
 /// The directory that holds `path`'s name.
@@ -193,10 +195,11 @@ mod tests {
         for number in 0..8 {
             let name = format!(".patchd-{}-{number}.tmp", std::process::id());
             File::create(place.path().join(&name)).unwrap();
-            assert!(is_unfinished(&name));
+            assert_eq!(writer_of_unfinished(&name), Some(std::process::id()));
         }
         atomic_write(&place.path().join("report"), b"report", 0o600).unwrap();
-        assert_eq!(names(place.path()).iter().filter(|name| !is_unfinished(name)).count(), 1);
+        let is_finished = |name: &&String| writer_of_unfinished(name).is_none();
+        assert_eq!(names(place.path()).iter().filter(is_finished).count(), 1);
     }
 
     #[test]

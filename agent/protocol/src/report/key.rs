@@ -33,6 +33,12 @@ impl ReportKey {
         Self(format!("v1/latest/{}.json.gz", host(document)))
     }
 
+    /// The same, from the key of a report: a spool knows no more of it. None if it is no key of a report.
+    pub fn latest_beside(report: &str) -> Option<String> {
+        let (host, _) = report.strip_prefix("v1/reports/")?.rsplit_once('/')?;
+        Some(format!("v1/latest/{host}.json.gz"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -113,6 +119,10 @@ mod tests {
             ReportKey::latest(&sample::document()).to_string(),
             "v1/latest/unknown-account/unknown-region/sample-host.json.gz"
         );
+        let report = ReportKey::of(&sample::document());
+        let latest = ReportKey::latest(&sample::document());
+        assert_eq!(ReportKey::latest_beside(report.as_str()).as_deref(), Some(latest.as_str()));
+        assert_eq!(ReportKey::latest_beside("v2/reports/a/b"), None);
     }
 
     #[test]
