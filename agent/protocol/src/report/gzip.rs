@@ -1,9 +1,10 @@
 //! A report as it lies in a store: JSON, gzipped. The same document always gives the same bytes, which is how a writer
 //! recognises its own earlier success.
 
-use std::io::Read;
+use std::io::{BufWriter, IntoInnerError, Read};
 
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use thiserror::Error;
 
@@ -12,6 +13,9 @@ use super::native::ReportDocument;
 /// The content type of the JSON inside, and the encoding around it, as HTTP names them.
 pub const CONTENT_TYPE: &str = "application/json";
 pub const CONTENT_ENCODING: &str = "gzip";
+
+/// As many bytes are handed to the encoder at once.
+const WRITE: usize = 32 * 1024;
 
 #[derive(Debug, Error)]
 pub enum EncodeError {
@@ -33,11 +37,13 @@ pub enum DecodeError {
 
 /// The bytes of a report, without a time or a name of a file in their header.
 pub fn encode(document: &ReportDocument) -> Result<Vec<u8>, EncodeError> {
-    let mut stream =
-        GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
+    let stream = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
+    // The encoder clears its whole buffer at each write, and the serialiser writes word by word.
+    let mut stream = BufWriter::with_capacity(WRITE, stream);
     serde_json::to_writer(&mut stream, document)
         .map_err(|source| EncodeError::Encode { id: document.id.clone(), source })?;
-    stream.finish().map_err(|source| EncodeError::Finish { id: document.id.clone(), source })
+    let stream = stream.into_inner().map_err(IntoInnerError::into_error).and_then(GzEncoder::finish);
+    stream.map_err(|source| EncodeError::Finish { id: document.id.clone(), source })
 }
 
 /// The document in the bytes of a report that unpacks to at most `limit` bytes.
