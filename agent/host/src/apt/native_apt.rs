@@ -112,9 +112,15 @@ impl NativeApt {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, AskError> {
-        // Nothing of apt's caches is written.
-        let common = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", "APT::Color=0"];
-        let arguments: Vec<String> = common.iter().chain(arguments).map(|word| (*word).to_owned()).collect();
+        // Nothing of apt's caches is written, and no log of how it would go (root's simulations leave one otherwise).
+        let common = [
+            "Dir::Cache::pkgcache=",
+            "Dir::Cache::srcpkgcache=",
+            "Dir::Log::Planner=/dev/null",
+            "APT::Color=0",
+        ];
+        let common = common.iter().flat_map(|setting| ["-o", setting]);
+        let arguments: Vec<String> = common.chain(arguments.iter().copied()).map(str::to_owned).collect();
         let printed = child::run(Path::new(program), &arguments, self.settings.as_deref(), DEADLINE)
             .map_err(AskError::Run)?;
         if printed.is_success {
