@@ -19,14 +19,15 @@ use crate::binaries::Binaries;
 use crate::command::{self, Finished};
 use crate::place;
 
-/// Run in the fresh base with its path as `$1`. No source is left: a root that nobody gave a repository has none.
+/// Run in the fresh base with its path as `$1`. No source is left: a root that nobody gave a repository has none. Nor are
+/// dpkg's lock files, so that each root has its own (see `scatter_inodes`).
 const CUSTOMIZE: &str = r#"set -e
 rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*
 printf '#!/bin/sh\nexit 101\n' >"$1"/usr/sbin/policy-rc.d
 chmod 755 "$1"/usr/sbin/policy-rc.d
 echo 0123456789abcdef0123456789abcdef >"$1"/etc/machine-id
 echo lab >"$1"/etc/hostname
-mkdir -p "$1"/var/lib/systemd
+rm -f "$1"/var/lib/dpkg/lock "$1"/var/lib/dpkg/lock-frontend
 chroot "$1" useradd --system --user-group --no-create-home --shell /usr/sbin/nologin patchd
 "#;
 
@@ -49,6 +50,7 @@ impl AptRoot {
             .context("making mounts private")?;
         mount(Some("tmpfs"), scratch.path(), Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
             .context("mounting a memory file system for a root")?;
+        scatter_inodes(scratch.path())?;
         let part = |name: &str| -> Result<PathBuf> {
             let path = scratch.path().join(name);
             std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
@@ -136,6 +138,17 @@ impl Drop for AptRoot {
         let _ = umount2(&self.merged, MntFlags::MNT_DETACH);
         let _ = umount2(self.scratch.path(), MntFlags::MNT_DETACH);
     }
+}
+
+/// Makes inode numbers of this root differ from those of roots that run beside it. Fresh memory file systems count from
+/// one, and the kernel's list of locks, in which dpkg's lock is looked for, tells them apart by nothing else.
+fn scatter_inodes(directory: &Path) -> Result<()> {
+    let path = directory.join("spent");
+    for _ in 0..std::process::id().wrapping_mul(61) % 8192 {
+        std::fs::File::create(&path).context("making a file in a fresh root")?;
+        std::fs::remove_file(&path).context("removing a file of a fresh root")?;
+    }
+    Ok(())
 }
 
 /// Writes a file of mode 644, with its directories.

@@ -8,6 +8,7 @@ pub mod apt_root;
 pub mod binaries;
 pub mod command;
 pub mod fake_http;
+pub mod oracle;
 pub mod outcome;
 pub mod place;
 pub mod repository;

@@ -122,6 +122,16 @@ impl ToyPackage {
     }
 }
 
+/// A Release file with these facts in place of its own of the same names.
+fn with_facts(release: &str, facts: &[(&str, &str)]) -> String {
+    let is_replaced = |line: &&str| {
+        facts.iter().any(|(name, _)| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
+    };
+    let given = facts.iter().map(|(name, value)| format!("{name}: {value}\n"));
+    let kept = release.lines().filter(|line| !is_replaced(line)).map(|line| format!("{line}\n"));
+    given.chain(kept).collect()
+}
+
 /// The architecture of this machine's dpkg.
 pub fn architecture() -> Result<String> {
     Ok(command::run("dpkg", ["--print-architecture"])?.stdout.trim().to_owned())
@@ -180,7 +190,7 @@ impl LocalRepository {
         write(&dist.join(format!("main/binary-{architecture}/Packages")), index.as_bytes())?;
         let mut options = vec![format!("Architectures={architecture}")];
         let own = [("Origin", "Debian"), ("Codename", codename), ("Components", "main")];
-        for (name, value) in own.iter().chain(&suite.facts()).chain(facts) {
+        for (name, value) in own.iter().chain(&suite.facts()) {
             options.push(format!("{name}={value}"));
         }
         let mut arguments = Vec::new();
@@ -195,14 +205,13 @@ impl LocalRepository {
             }
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        write(&release, self.archive(&arguments)?.as_bytes())?;
+        write(&release, with_facts(&self.archive(&arguments)?, facts).as_bytes())?;
         self.gpg(&["--output", &signed.to_string_lossy(), "--clearsign", &release.to_string_lossy()])
     }
 
     fn archive(&self, arguments: &[&str]) -> Result<String> {
         let mut command = command::command("apt-ftparchive");
-        // No cache and no host configuration.
-        command.current_dir(&self.directory).env("APT_CONFIG", "/dev/null").args(arguments);
+        command.current_dir(&self.directory).args(arguments);
         Ok(command::finish(&mut command)?.success()?.stdout)
     }
 

@@ -3,4 +3,5 @@
 mod bad_input;
 mod executor;
 mod imds;
+mod scan;
 mod toys;
