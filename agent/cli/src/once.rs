@@ -57,7 +57,7 @@ pub(crate) fn view_of(root: &Root, arguments: &JudgeArguments, output: &Output) 
     View {
         width: output.width,
         now: arguments.now.unwrap_or_else(now),
-        is_full: false,
+        is_full: true,
         root: (!root.is_host()).then(|| root.directory().display().to_string()),
     }
 }

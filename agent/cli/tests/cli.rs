@@ -7,6 +7,8 @@
 
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/daemon.rs"]
+mod daemon;
 #[path = "cli/inventory.rs"]
 mod inventory;
 #[path = "cli/output.rs"]

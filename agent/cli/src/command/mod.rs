@@ -30,7 +30,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// How documents of this host are shown.
 pub(crate) fn own_view(output: &Output) -> View {
-    View { width: output.width, now: now(), is_full: false, root: None }
+    View { width: output.width, now: now(), is_full: true, root: None }
 }
 
 /// Prints a document of the daemon: as it came for a program, in lines for a person.

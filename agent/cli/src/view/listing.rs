@@ -86,9 +86,8 @@ pub(crate) fn updates(document: &UpdatesDocument, view: &View) -> Vec<Line> {
         text.push_str(&format!("; together they bring in {}", names.join(", ")));
     }
     lines.extend(wrapped("", &text, view.width));
-    for (count, sentence) in reason_sentences(updates.iter().map(|update| (update.reason, &*update.detail))) {
-        lines.extend(wrapped(&format!("{count:>5}: "), &sentence, view.width));
-    }
+    let sentences = reason_sentences(updates.iter().map(|update| (update.reason, &*update.detail)));
+    lines.extend(view.reasons(sentences));
     lines.extend(view.problems("Problems", Style::Doubtful, document.problems.iter().collect()));
     lines
 }

@@ -14,9 +14,10 @@ use patchd_protocol::words::ReasonWire;
 
 use crate::text::{Line, Style, counted, wrapped};
 
-/// Rows of one table, or problems of one kind, that are shown unless all are asked for.
+/// Rows of one table, or problems of one kind, and reasons that are shown unless all are asked for.
 const ROWS: usize = 40;
 const PROBLEMS: usize = 10;
+const REASONS: usize = 8;
 
 /// How a document is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,14 @@ impl View {
         let rest = items.len() - limit;
         let line = Line::plain(format!("… and {rest} more {what}: --all shows them"));
         (items.into_iter().take(limit).collect(), Some(line))
+    }
+
+    /// Why updates wait: how many for which reason.
+    fn reasons(&self, sentences: Vec<(usize, String)>) -> Vec<Line> {
+        let (shown, rest) = self.limited(sentences, REASONS, "reasons");
+        let reason =
+            |(count, sentence): (usize, String)| wrapped(&format!("{count:>5}: "), &sentence, self.width);
+        shown.into_iter().flat_map(reason).chain(rest).collect()
     }
 
     /// Problems under a heading, each with its place.

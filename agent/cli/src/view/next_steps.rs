@@ -20,6 +20,7 @@ pub(crate) fn lines(report: &ReportDocument, view: &View) -> Vec<Line> {
         advice.configure_window(),
         advice.install(),
         advice.release(),
+        advice.ask(),
         advice.reboot(),
     ]
     .into_iter()
@@ -114,6 +115,14 @@ impl Advice<'_> {
         let command = format!("apt-mark unhold {}", names.join(" "));
         (!names.is_empty())
             .then(|| self.step("release what is on hold although it is missing, as root:", &command))
+    }
+
+    /// Where the sources or other packages stand in the way, the package manager knows best which ones.
+    fn ask(&self) -> Option<Step> {
+        let names = self.missing(&[ReasonWire::Dependency, ReasonWire::RemovalRequired, ReasonWire::Failed]);
+        let step = self
+            .step("see what stands in the way of the rest; this changes nothing:", "apt-get -s dist-upgrade");
+        (!names.is_empty()).then_some(step)
     }
 
     fn reboot(&self) -> Option<Step> {

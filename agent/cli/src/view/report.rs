@@ -147,11 +147,7 @@ impl<'a> Page<'a> {
         }
         lines.extend(table.lines(self.view.width));
         lines.extend(rest);
-        lines.extend(
-            sentences
-                .iter()
-                .flat_map(|(count, sentence)| wrapped(&format!("{count:>5}: "), sentence, self.view.width)),
-        );
+        lines.extend(self.view.reasons(sentences));
         lines
     }
 
@@ -188,11 +184,7 @@ impl<'a> Page<'a> {
             lines.push(Line::plain(format!("{count} offered{new}: --all shows them")));
         }
         let sentences = reason_sentences(others.iter().map(|update| (update.reason, &*update.detail)));
-        lines.extend(
-            sentences
-                .iter()
-                .flat_map(|(count, sentence)| wrapped(&format!("{count:>5}: "), sentence, self.view.width)),
-        );
+        lines.extend(self.view.reasons(sentences));
         lines
     }
 

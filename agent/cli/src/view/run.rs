@@ -33,7 +33,7 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
         add("Now", &run_text(run));
     }
     if let Some(run) = &document.last_run {
-        add("Last run", &format!("{}: {}", run_text(run), outcome_text(run)));
+        add("Last run", &format!("{} {}: {}", operation_word(run.operation), run.id, outcome_text(run)));
     }
     match &document.last_report {
         Some(report) => {
@@ -227,5 +227,107 @@ fn window_text(window: &WindowStatus, view: &View) -> String {
         (WindowVerdict::Open, None) => "open".into(),
         (WindowVerdict::Shut, Some(next)) => format!("{} opens {}", next.name, view.when(next.start)),
         (WindowVerdict::Shut, None) => "shut, and none will come".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use patchd_protocol::control::{GateWire, OccurrenceWire, ReportSummary, RunsSchema, StatusSchema};
+    use patchd_protocol::report::native::AssessmentWire;
+
+    use super::*;
+    use crate::view::sample;
+    use crate::view::tests::{shown, view};
+
+    fn run_of(id: &str, verdict: Option<RunOutcome>) -> RunSummary {
+        RunSummary {
+            id: id.into(),
+            operation: OperationWire::Scan,
+            trigger: RunTrigger::Schedule,
+            phase: if verdict.is_some() { RunPhase::Concluded } else { RunPhase::Assessing },
+            requested_at: "2026-11-23T09:00:00Z".parse().unwrap(),
+            concluded_at: None,
+            verdict,
+            detail: None,
+            report: verdict.map(|_| "r-1".into()),
+            compliance: verdict.map(|_| ComplianceWire::NonCompliant),
+        }
+    }
+
+    fn status_of(window: WindowStatus) -> StatusDocument {
+        StatusDocument {
+            schema: StatusSchema::V1,
+            state: AgentState::Running,
+            version: "0.1.0".into(),
+            process_id: 4711,
+            started_at: "2026-11-20T09:30:00Z".parse().unwrap(),
+            uptime_seconds: 259_200,
+            host: "i-0123456789abcdef0".into(),
+            store: "s3://bucket/prefix".into(),
+            spooled_reports: 2,
+            running: Some(run_of("run-2", None)),
+            last_run: Some(run_of("run-1", Some(RunOutcome::Succeeded))),
+            last_report: Some(ReportSummary {
+                id: "r-1".into(),
+                operation: OperationWire::Scan,
+                finished_at: "2026-11-23T09:00:00Z".parse().unwrap(),
+                assessment: AssessmentWire::Complete,
+                summary: sample::report().summary,
+                key: None,
+            }),
+            next_scan_at: None,
+            window,
+            gates: vec![GateWire { code: "no_window".into(), detail: "no window is configured".into() }],
+            paused: false,
+        }
+    }
+
+    #[test]
+    fn the_status_is_a_head_and_the_gates() {
+        let none = WindowStatus { verdict: WindowVerdict::None, occurrence: None };
+        assert_snapshot!(shown(&status(&status_of(none), &view(Some(80)))), @r"
+        Agent      patchd 0.1.0 (pid 4711), at work
+        Started    2026-11-20 09:30 UTC (3 days ago)
+        Host       i-0123456789abcdef0
+        Store      s3://bucket/prefix
+        Spool      2 reports not yet in the store
+        Now        scan run-2, looking at the host
+        Last run   scan run-1: succeeded
+        Verdict    compliant; no updates offered
+        Report     r-1 of 2026-11-23 09:00 UTC (30 minutes ago)
+        Window     none is configured, so patchd changes nothing
+
+        Nothing is installed, because
+          - no window is configured
+        ");
+    }
+
+    #[test]
+    fn a_window_is_told_by_when_it_opens_or_ends() {
+        let occurrence = OccurrenceWire {
+            name: "sunday".into(),
+            start: "2026-11-29T02:00:00Z".parse().unwrap(),
+            cutoff: "2026-11-29T03:00:00Z".parse().unwrap(),
+            end: "2026-11-29T04:00:00Z".parse().unwrap(),
+        };
+        let text = |verdict| {
+            window_text(&WindowStatus { verdict, occurrence: Some(occurrence.clone()) }, &view(None))
+        };
+        assert_eq!(text(WindowVerdict::Shut), "sunday opens 2026-11-29 02:00 UTC (in 5 days)");
+        let open = "sunday is open until 2026-11-29 04:00 UTC, last start at 2026-11-29 03:00 UTC";
+        assert_eq!(text(WindowVerdict::Open), open);
+    }
+
+    #[test]
+    fn runs_are_a_table_or_a_hint() {
+        let document = |runs| RunsDocument { schema: RunsSchema::V1, runs };
+        let some = document(vec![run_of("run-2", None), run_of("run-1", Some(RunOutcome::Refused))]);
+        assert_snapshot!(shown(&runs(&some, &view(Some(100)))), @r"
+        RUN    REQUESTED             WHAT  BY           OUTCOME              HOST           REPORT
+        run-2  2026-11-23 09:00 UTC  scan  by schedule  looking at the host
+        run-1  2026-11-23 09:00 UTC  scan  by schedule  changed nothing      not compliant  r-1
+        ");
+        assert_eq!(runs(&document(vec![]), &view(None)).len(), 1);
     }
 }
