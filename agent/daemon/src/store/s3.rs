@@ -215,8 +215,7 @@ impl S3Store {
         StoreError { remedy: refusal.remedy(), what: self.what(key), sentence: refusal.sentence() }
     }
 
-    /// The last word after all rounds. What S3 could not decide three times is its trouble; what it called damaged
-    /// three times is ours.
+    /// The last word after all rounds.
     fn given_up(&self, key: &str, last: Option<&Refusal>) -> StoreError {
         match last {
             Some(refusal) => self.error(key, refusal),

@@ -193,10 +193,7 @@ fn quote(text: &str) -> String {
 /// up for it: only what is wrong with one object is.
 fn remedy(code: &str, status: u16) -> Remedy {
     match (code, status) {
-        ("EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge", _)
-        | ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch", _) => {
-            Remedy::Never
-        }
+        ("EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge", _) => Remedy::Never,
         (
             "RequestTimeout"
             | "RequestTimeoutException"
@@ -320,7 +317,7 @@ mod tests {
         check(501, "NotImplemented", Remedy::Configuration, "conditional puts");
         check(400, "InvalidRequest", Remedy::Configuration, "settings of the store");
         check(400, "EntityTooLarge", Remedy::Never, "too large");
-        check(400, "BadDigest", Remedy::Never, "arrived changed");
+        check(400, "BadDigest", Remedy::Configuration, "arrived changed");
     }
 
     #[test]
