@@ -30,6 +30,27 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Hands the request on to another server as it is, and takes its answer.
+    pub fn forward(&self, url: &str) -> Result<Reply> {
+        let mut connection = TcpStream::connect(url.trim_start_matches("http://"))?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        let mut head = format!("{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target);
+        for (name, value) in self.headers.iter().filter(|(name, _)| name != "connection") {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        connection.write_all(format!("{head}\r\n").as_bytes())?;
+        connection.write_all(&self.body)?;
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer)?;
+        let text = String::from_utf8_lossy(&answer);
+        let (head, body) = text.split_once("\r\n\r\n").context("reading the answer's head")?;
+        let status =
+            head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("reading its status")?;
+        Ok(Reply::status(status).with_body(body))
+    }
+}
+
 /// What to do about it.
 #[derive(Debug, Clone)]
 pub enum Reply {

@@ -12,3 +12,4 @@ pub mod oracle;
 pub mod outcome;
 pub mod place;
 pub mod repository;
+pub mod s3;

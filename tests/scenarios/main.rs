@@ -4,4 +4,6 @@ mod bad_input;
 mod executor;
 mod imds;
 mod scan;
+mod s3;
+mod s3_requests;
 mod toys;
