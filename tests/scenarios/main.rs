@@ -3,7 +3,7 @@
 mod bad_input;
 mod executor;
 mod imds;
-mod scan;
 mod s3;
 mod s3_requests;
+mod scan;
 mod toys;
