@@ -3,6 +3,7 @@
 
 use std::fs::DirEntry;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use patchd_core::inventory::InstalledPackage;
@@ -25,19 +26,50 @@ struct Forgotten {
     elsewhere: Vec<String>,
 }
 
+/// One file list: what its name says, and how old it is.
+#[derive(Debug)]
+struct FileList {
+    /// `NAME` or `NAME:ARCHITECTURE`.
+    stem: String,
+    unpacked_at: Option<Timestamp>,
+}
+
+/// The file lists under a root, as they were found. They can be looked for while the database is read.
+#[derive(Debug)]
+pub(super) struct FileLists {
+    found: Result<Vec<FileList>, FileError>,
+    shown: PathBuf,
+}
+
+impl FileLists {
+    pub(super) fn find(root: &Root) -> Self {
+        let shown = root.path(INFO);
+        let found = root
+            .resolve(INFO)
+            .and_then(std::fs::read_dir)
+            .map(|entries| entries.take(MAX_ENTRIES).filter_map(Result::ok).filter_map(to_list).collect())
+            .map_err(|error| FileError::from_io(&shown, error));
+        Self { found, shown }
+    }
+}
+
+fn to_list(entry: DirEntry) -> Option<FileList> {
+    let file_name = entry.file_name();
+    let stem = file_name.to_str()?.strip_suffix(".list")?.to_owned();
+    Some(FileList { stem, unpacked_at: unpacked_at(&entry) })
+}
+
 /// Sets `installed_at` of `packages`, and lists what the database lacks. `names` are those that have an entry. Both
 /// are sorted.
 pub(super) fn apply(
-    root: &Root,
+    lists: FileLists,
     packages: &mut [InstalledPackage],
     names: &[PackageName],
     problems: &mut ProblemList,
 ) {
-    let shown = root.path(INFO);
-    let entries = match root.resolve(INFO).and_then(std::fs::read_dir) {
-        Ok(entries) => entries,
+    let found = match lists.found {
+        Ok(found) => found,
         Err(error) => {
-            let error = FileError::from_io(&shown, error);
             if !error.is_absent() {
                 problems.push(error.to_problem(Weight::Notice));
             }
@@ -45,16 +77,9 @@ pub(super) fn apply(
         }
     };
     let mut forgotten = Forgotten::default();
-    for entry in entries.take(MAX_ENTRIES).filter_map(Result::ok) {
-        let file_name = entry.file_name();
-        let Some(stem) = file_name.as_encoded_bytes().strip_suffix(b".list") else {
-            continue;
-        };
-        let Some(stem) = std::str::from_utf8(stem).ok() else {
-            continue;
-        };
+    for FileList { stem, unpacked_at } in found {
         let (name, architecture) =
-            stem.split_once(':').map_or((stem, None), |(name, arch)| (name, Some(arch)));
+            stem.split_once(':').map_or((stem.as_str(), None), |(name, arch)| (name, Some(arch)));
         if names.binary_search_by(|known| known.as_str().cmp(name)).is_err() {
             let is_behind = names.last().is_some_and(|last| last.as_str() < name);
             let which = if is_behind { &mut forgotten.behind_the_end } else { &mut forgotten.elsewhere };
@@ -62,10 +87,10 @@ pub(super) fn apply(
             continue;
         }
         for package in of_list(packages, name, architecture) {
-            package.installed_at = unpacked_at(&entry);
+            package.installed_at = unpacked_at;
         }
     }
-    forgotten.report(&shown.to_string_lossy(), problems);
+    forgotten.report(&lists.shown.to_string_lossy(), problems);
 }
 
 /// The packages that a list belongs to: the instance that it names, or, without an architecture, every one that has no

@@ -21,12 +21,19 @@ use patchd_core::version::VersionScheme;
 
 use self::database::{Database, Role};
 use self::entry::Entry;
+use self::info::FileLists;
 use crate::problem_list::ProblemList;
 use crate::root::Root;
 
 /// Everything that the database under `root` says, with what is wrong with it.
 pub fn read_inventory(root: &Root) -> Inventory {
-    let mut database = database::load(root);
+    // The ages of a thousand files cost as long as the database itself: a second core does them meanwhile.
+    let (mut database, lists) = std::thread::scope(|scope| {
+        let lists = std::thread::Builder::new().spawn_scoped(scope, || FileLists::find(root));
+        let database = database::load(root);
+        let lists = lists.ok().and_then(|lists| lists.join().ok());
+        (database, lists.unwrap_or_else(|| FileLists::find(root)))
+    });
     let is_dpkg_running = lock::holder(root).is_some();
     database.check_interrupted(is_dpkg_running);
     if database.has_journal && !is_dpkg_running {
@@ -37,7 +44,7 @@ pub fn read_inventory(root: &Root) -> Inventory {
         database.problems.push(Problem::new(ProblemKind::Interrupted, Weight::Notice, place, message));
     }
     let mut contents = Contents::of(database, &root.path(database::DIRECTORY));
-    info::apply(root, &mut contents.packages, &contents.names, &mut contents.problems);
+    info::apply(lists, &mut contents.packages, &contents.names, &mut contents.problems);
     let native = architecture::native(root, &contents.packages, &mut contents.problems);
     marks::apply(root, native.as_str(), &mut contents.packages, &mut contents.problems);
     contents.into_inventory(native)
