@@ -50,25 +50,24 @@ pub enum Verdict {
         because: String,
         /// Why single packages can't go: their place, and what is missing or in the way.
         blame: BTreeMap<usize, String>,
-        /// What is unmet in the host as it is, before any upgrade: apt refuses to work then.
-        is_broken_today: bool,
     },
 }
 
-/// Judges the upgrade. `look_up` reads the lists once more for the names that it is given.
+/// Judges the upgrade. `look_up` reads the lists once more for names that `extra` does not have yet.
 pub fn judge(
     upgrade: &Upgrade<'_>,
     policy: &Policy<'_>,
+    extra: &mut Extra,
     look_up: &mut dyn FnMut(&BTreeSet<Box<str>>, &mut Extra),
 ) -> Verdict {
-    let mut extra = Extra::default();
     let mut new: BTreeSet<Box<str>> = BTreeSet::new();
-    let mut wanted: BTreeSet<Box<str>> = upgrade.essential.clone();
+    let mut wanted = upgrade.essential.clone();
+    wanted.retain(|name| !extra.versions.contains_key(name));
     let nothing = Extra::default();
     let today = Future::new(upgrade.members(false, &nothing, &BTreeSet::new(), policy), upgrade.native);
     for _ in 0..MAX_PASSES {
         if !wanted.is_empty() {
-            look_up(&wanted, &mut extra);
+            look_up(&wanted, extra);
         }
         for name in upgrade.essential {
             let versions = extra.versions.get(name);
@@ -76,8 +75,8 @@ pub fn judge(
                 new.insert(name.clone());
             }
         }
-        match upgrade.settle(policy, &extra, &mut new, &today) {
-            Settled::Done => return upgrade.conclude(new),
+        match upgrade.settle(policy, extra, &mut new, &today) {
+            Settled::Done => return upgrade.conclude(&new, policy, extra, &today),
             Settled::Unproven(verdict) => return verdict,
             Settled::Wants(names) => wanted = names,
         }
@@ -85,7 +84,6 @@ pub fn judge(
     Verdict::Unproven {
         because: format!("the new packages need others more than {MAX_PASSES} deep"),
         blame: BTreeMap::new(),
-        is_broken_today: false,
     }
 }
 
@@ -163,7 +161,10 @@ impl<'a> Upgrade<'a> {
                 if is_recommended && !future.is_heeded(member, group, today) {
                     continue;
                 }
-                match self.way(&future, member, group, is_recommended, policy, extra) {
+                let Some(needy) = future.members.get(member) else {
+                    continue;
+                };
+                match self.way(needy, group, is_recommended, policy, extra) {
                     Way::Install(name) => added |= new.insert(name),
                     Way::LookUp(name) => {
                         lookups.insert(name);
@@ -177,29 +178,25 @@ impl<'a> Upgrade<'a> {
                 return Settled::Wants(lookups);
             }
             if !unsolved.is_empty() {
-                return Settled::Unproven(self.unproven(&future, &unsolved, today));
+                return Settled::Unproven(self.unproven(&future, &unsolved));
             }
             if !added {
                 return Settled::Done;
             }
         }
         let because = format!("more than {MAX_NEW} new packages are needed");
-        Settled::Unproven(Verdict::Unproven { because, blame: BTreeMap::new(), is_broken_today: false })
+        Settled::Unproven(Verdict::Unproven { because, blame: BTreeMap::new() })
     }
 
     /// The one thing that apt would do about an unmet relation, if that is certain.
     fn way(
         &self,
-        future: &Future<'_>,
-        member: usize,
+        member: &Member<'_>,
         group: &str,
         is_recommended: bool,
         policy: &Policy<'_>,
         extra: &Extra,
     ) -> Way {
-        let Some(member) = future.members.get(member) else {
-            return Way::None;
-        };
         for atom in alternatives(group) {
             let Ok(atom) = atom else {
                 return Way::None;
@@ -247,7 +244,7 @@ impl<'a> Upgrade<'a> {
             .map(|(_, versions)| versions)
     }
 
-    fn unproven(&self, future: &Future<'_>, unsolved: &[Trouble<'_>], today: &Future<'_>) -> Verdict {
+    fn unproven(&self, future: &Future<'_>, unsolved: &[Trouble<'_>]) -> Verdict {
         let name_of = |at: usize| future.members.get(at).map_or("", |member| member.name);
         let is_changed = |at: usize| future.members.get(at).is_some_and(|member| member.is_changed);
         let mut blame = BTreeMap::new();
@@ -284,18 +281,64 @@ impl<'a> Upgrade<'a> {
             }
             reasons.push(reason);
         }
-        let is_broken_today =
-            today.troubles(false).iter().any(|trouble| matches!(trouble, Trouble::Unmet { .. }));
         let because = reasons.first().cloned().unwrap_or_default();
-        Verdict::Unproven { because, blame, is_broken_today }
+        Verdict::Unproven { because, blame }
     }
 
-    fn conclude(&self, new: BTreeSet<Box<str>>) -> Verdict {
+    fn conclude(
+        &self,
+        new: &BTreeSet<Box<str>>,
+        policy: &Policy<'_>,
+        extra: &Extra,
+        today: &Future<'_>,
+    ) -> Verdict {
+        let unproven = |because| Verdict::Unproven { because, blame: BTreeMap::new() };
         // Somebody else's cut transaction: apt-get goes its own ways to repair it.
         if let Some(broken) = self.inventory.packages.iter().find(|package| package.state.is_broken()) {
-            let because = format!("{} is not fully installed", broken.id);
-            return Verdict::Unproven { because, blame: BTreeMap::new(), is_broken_today: false };
+            return unproven(format!("{} is not fully installed", broken.id));
         }
-        Verdict::Proven { new: new.into_iter().collect() }
+        match self.find_uncertain(new, policy, extra, today) {
+            Some(because) => unproven(because),
+            None => Verdict::Proven { new: new.iter().cloned().collect() },
+        }
+    }
+
+    /// apt looks at one package after the other, so that which of several alternatives comes in can depend on their
+    /// order. It does not where each new package is indispensable, and each need that only new ones meet would have
+    /// chosen one of them by itself.
+    fn find_uncertain(
+        &self,
+        new: &BTreeSet<Box<str>>,
+        policy: &Policy<'_>,
+        extra: &Extra,
+        today: &Future<'_>,
+    ) -> Option<String> {
+        if new.is_empty() {
+            return None;
+        }
+        let this: &Upgrade<'_> = self;
+        let future = Future::new(this.members(true, extra, new, policy), self.native);
+        let bare = Future::new(this.members(true, extra, &BTreeSet::new(), policy), self.native);
+        let mut indispensable: BTreeSet<Box<str>> = self.essential.clone();
+        for (at, member) in future.members.iter().enumerate() {
+            for group in future.needs(at, self.heeds_recommends, today) {
+                let holds = |set: &Future<'_>, without: &str| {
+                    set.holds_without(member.architecture, group, without).unwrap_or_default()
+                };
+                if holds(&bare, "") || !holds(&future, "") {
+                    continue;
+                }
+                match self.way(member, group, false, policy, extra) {
+                    Way::Install(name) if new.contains(&name) => {
+                        if !holds(&future, &name) {
+                            indispensable.insert(name);
+                        }
+                    }
+                    _ => return Some(format!("{} has more than one way to get {group}", member.name)),
+                }
+            }
+        }
+        let spare = new.iter().find(|name| !indispensable.contains(*name))?;
+        Some(format!("{spare} may or may not be needed"))
     }
 }

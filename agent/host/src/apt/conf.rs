@@ -82,9 +82,10 @@ impl Conf {
             let result = match fragment.end {
                 End::Open => self.open(scope, &fragment.words).map(|inner| scopes.push(inner)),
                 End::Item => self.apply_item(scope, &fragment.words, place),
-                End::Close => self
-                    .apply_item(scope, &fragment.words, place)
-                    .and_then(|()| scopes.pop().map(|_| ()).ok_or("there is a } without its {")),
+                End::Close => self.apply_item(scope, &fragment.words, place).map(|()| {
+                    // apt passes over a } too many.
+                    scopes.pop();
+                }),
                 End::File if fragment.words.is_empty() => Ok(()),
                 End::File => Err("the last setting has no ; at its end"),
             };
@@ -294,7 +295,7 @@ impl<'a> Fragments<'a> {
             return None;
         }
         let mut words: Vec<String> = Vec::new();
-        let mut follows_quoted = false;
+        let mut after_quoted: Option<&str> = None;
         let end = loop {
             match self.take() {
                 None => {
@@ -306,21 +307,24 @@ impl<'a> Fragments<'a> {
                 Some('}') => break End::Close,
                 Some('"') => {
                     let text = self.take_quoted();
-                    // As in C, quoted texts behind the name are one.
-                    let joins = follows_quoted && words.len() > 1;
-                    match words.last_mut().filter(|_| joins) {
-                        Some(last) => last.push_str(&text),
-                        None => words.push(text),
+                    // As in C, quoted texts behind the name are one; a blank between them stays.
+                    let joins = after_quoted.filter(|_| words.len() > 1);
+                    match (words.last_mut(), joins) {
+                        (Some(last), Some(blank)) => {
+                            last.push_str(blank);
+                            last.push_str(&text);
+                        }
+                        _ => words.push(text),
                     }
-                    follows_quoted = true;
+                    after_quoted = Some("");
                 }
                 Some('/') if self.rest.peek() == Some(&'/') => self.skip_line(),
                 Some('/') if self.rest.peek() == Some(&'*') => self.skip_comment(),
                 Some('#') if !self.is_directive() => self.skip_line(),
-                Some(c) if c.is_whitespace() => {}
+                Some(c) if c.is_whitespace() => after_quoted = after_quoted.map(|_| " "),
                 Some(c) => {
                     words.push(self.take_word(c));
-                    follows_quoted = false;
+                    after_quoted = None;
                 }
             }
         };
@@ -413,11 +417,13 @@ mod tests {
 
     #[test]
     fn a_syntax_error_is_named_by_its_line() {
-        for text in ["A {\n B \"1\";\n};\n}", "A::B \"1\";\n{ };", "A::B \"1\"\n", "A b c d;"] {
+        for text in ["A::B \"1\" 2;", "A::B \"1\";\n{ };", "A::B \"1\"\n", "A b c d;"] {
             let (_, problems) = parse(text);
             assert_eq!(problems.len(), 1, "{text}");
             assert_eq!(problems[0].weight, Weight::Incomplete);
         }
+        let (conf, problems) = parse("A { B \"1\" \"2\"\"3\"; }; } C \"d\"; E {");
+        assert_eq!((conf.find("a::b"), conf.find("c"), problems.len()), (Some("1 23"), Some("d"), 0));
         let (conf, problems) = parse("#include \"/etc/x\";");
         assert_eq!((problems.len(), conf.unknown.len()), (0, 1));
     }

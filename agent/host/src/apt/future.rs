@@ -93,28 +93,28 @@ impl<'a> Future<'a> {
 
     /// Whether one of the alternatives is in the set.
     pub fn holds(&self, at: usize, group: &str) -> Result<bool, NoRelation> {
-        let Some(member) = self.members.get(at) else {
-            return Ok(true);
-        };
+        self.members.get(at).map_or(Ok(true), |member| self.holds_without(member.architecture, group, ""))
+    }
+
+    /// Whether a relation of a package of `architecture` holds, even if the package of this name were not in the set.
+    pub fn holds_without(&self, architecture: &str, group: &str, name: &str) -> Result<bool, NoRelation> {
         for atom in alternatives(group) {
-            if self.is_met(&atom?, member.architecture) {
+            if self.is_met(&atom?, architecture, name) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn is_met(&self, atom: &Atom<'_>, architecture: &str) -> bool {
-        let fits =
-            |at: usize| self.members.get(at).is_some_and(|member| self.reaches(atom, architecture, member));
+    fn is_met(&self, atom: &Atom<'_>, architecture: &str, without: &str) -> bool {
+        let fits = |member: &&Member<'_>| member.name != without && self.reaches(atom, architecture, member);
+        let member = |at: usize| self.members.get(at).filter(fits);
         let mut real = self.real.get(atom.name).into_iter().flatten();
-        if real.any(|&at| {
-            fits(at) && self.members.get(at).is_some_and(|member| atom.accepts(member.row.version.as_str()))
-        }) {
+        if real.any(|&at| member(at).is_some_and(|member| atom.accepts(member.row.version.as_str()))) {
             return true;
         }
         let mut provided = self.provided.get(atom.name).into_iter().flatten();
-        provided.any(|&(at, version)| fits(at) && atom.accepts_provided(version))
+        provided.any(|&(at, version)| member(at).is_some() && atom.accepts_provided(version))
     }
 
     /// Whether a relation of a package of `architecture` can be met by a member of its own one.
@@ -193,8 +193,17 @@ impl<'a> Future<'a> {
         known.any(|known| place.is_some_and(|place| today.holds(place, known) == Ok(true)))
     }
 
-    pub fn relations(&self, at: usize) -> Option<&'a Relations> {
-        self.members.get(at).map(|member| &member.row.relations)
+    /// The needs of a member that apt would see to: what it depends on, and of a changed one what it recommends.
+    pub fn needs(&self, at: usize, heeds_recommends: bool, today: &Future<'_>) -> Vec<&'a str> {
+        let Some(member) = self.members.get(at) else {
+            return Vec::new();
+        };
+        let Relations { pre_depends, depends, recommends, .. } = &member.row.relations;
+        let mut needs: Vec<&str> = groups(pre_depends).chain(groups(depends)).collect();
+        if heeds_recommends && member.is_changed {
+            needs.extend(groups(recommends).filter(|group| self.is_heeded(at, group, today)));
+        }
+        needs
     }
 }
 

@@ -103,8 +103,9 @@ pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: 
     let unknown: Vec<String> = unknown.cloned().collect();
     let asked =
         if unknown.is_empty() { None } else { case.ask_for_candidates(&unknown, &mut offers, &mut problems) };
+    let doubt = (!unknown.is_empty()).then(|| unknown.join(", "));
     let heeds_recommends = conf.flag("APT::Install-Recommends") != Some(false);
-    let (new_packages, method) = case.decide(&policy, &mut offers, heeds_recommends, &mut problems);
+    let (new_packages, method) = case.decide(&policy, &mut offers, heeds_recommends, doubt, &mut problems);
 
     let ids = inventory.packages.iter().map(|package| package.id.clone());
     Offers {

@@ -115,36 +115,78 @@ impl Case<'_> {
         }
     }
 
-    /// Says of each upgrade that is neither held nor phased whether it would be taken, and what would come new.
+    /// Says of each upgrade that is neither held nor phased whether it would be taken, and what would come new. `doubt`
+    /// is why our own candidates can't be built upon.
     pub(super) fn decide(
         &self,
         policy: &Policy<'_>,
         offers: &mut [PackageOffers],
         heeds_recommends: bool,
+        doubt: Option<String>,
         problems: &mut ProblemList,
     ) -> (Vec<NewPackage>, Method) {
-        let targets: Vec<Option<usize>> =
-            (0..offers.len()).map(|place| self.target(place, policy, offers)).collect();
+        let places = 0..offers.len();
+        let mut targets: Vec<_> = places.clone().map(|place| self.target(place, policy, offers)).collect();
+        let waiting: Vec<_> = places.map(|place| self.waiting_target(place, policy, offers)).collect();
+        if let Some(because) = doubt {
+            return self.ask(because, &BTreeMap::new(), &targets, offers, problems);
+        }
         if targets.iter().all(Option::is_none) && self.essential.is_empty() {
             return (Vec::new(), Method::Native);
         }
+        let mut found = Extra::default();
+        let verdict = self.judge(policy, &targets, heeds_recommends, &mut found);
+        let new = match verdict {
+            Verdict::Proven { new } => new,
+            Verdict::Unproven { because, blame } => {
+                return self.ask(because, &blame, &targets, offers, problems);
+            }
+        };
+        let packages = self.new_packages(&new, &found, policy);
+        if waiting.iter().any(Option::is_some) {
+            // apt takes phased updates with the rest, and puts them back at the end: with them it must be sound, too.
+            for (target, waiting) in targets.iter_mut().zip(&waiting) {
+                *target = target.or(*waiting);
+            }
+            let together = self.judge(policy, &targets, heeds_recommends, &mut found);
+            if together != (Verdict::Proven { new }) {
+                let because = "phased updates do not go together with the others".to_owned();
+                for (target, waiting) in targets.iter_mut().zip(&waiting) {
+                    *target = target.filter(|_| waiting.is_none());
+                }
+                return self.ask(because, &BTreeMap::new(), &targets, offers, problems);
+            }
+        }
+        (packages, Method::Native)
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy<'_>,
+        targets: &[Option<usize>],
+        heeds_recommends: bool,
+        found: &mut Extra,
+    ) -> Verdict {
         let upgrade = Upgrade {
             inventory: self.inventory,
             native: self.native(),
             versions: self.versions,
-            targets: &targets,
+            targets,
             essential: self.essential,
             heeds_recommends,
         };
-        let mut found = Extra::default();
-        let verdict = judge(&upgrade, policy, &mut |names, extra| {
+        judge(&upgrade, policy, found, &mut |names, extra| {
             look_up(self.root, self.repositories, self.inventory, names, extra);
-            found.versions.clone_from(&extra.versions);
-        });
-        match verdict {
-            Verdict::Proven { new } => (self.new_packages(&new, &found, policy), Method::Native),
-            Verdict::Unproven { because, blame, .. } => self.ask(because, &blame, &targets, offers, problems),
-        }
+        })
+    }
+
+    /// The place of the version that a package waits for by its phase.
+    fn waiting_target(&self, place: usize, policy: &Policy<'_>, offers: &[PackageOffers]) -> Option<usize> {
+        let (package, versions, known) =
+            (self.inventory.packages.get(place)?, self.versions.get(place)?, offers.get(place)?);
+        let architecture = super::apt_architecture(package.id.architecture.as_str(), self.native());
+        let is_waiting = matches!(known.kept_back, Some(KeptBack::Phased { .. }));
+        policy.candidate(package.id.name.as_str(), architecture, versions).filter(|_| is_waiting)
     }
 
     /// The place of the version that a package would go to.

@@ -278,7 +278,7 @@ pub(crate) fn ask(lab: &Lab, inventory: &Inventory) -> Option<Oracle> {
 }
 
 /// `name/suites version architecture […]`.
-fn listed_name(line: &str) -> String {
+pub(crate) fn listed_name(line: &str) -> String {
     let name = line.split('/').next().unwrap();
     let architecture = line.split(' ').nth(2).unwrap();
     full_name(name, architecture, "amd64")

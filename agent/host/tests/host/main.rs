@@ -10,7 +10,11 @@
     reason = "helpers of tests fail as tests do, and say what they leave out"
 )]
 
+mod apt_damage;
+mod apt_data;
 mod apt_lab;
+mod apt_machine;
+mod apt_random;
 mod apt_roots;
 mod corpus;
 mod dpkg_damage;
