@@ -3,7 +3,13 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use patchd_host::apt::conf::Conf;
+use patchd_host::apt::packages::scan;
+use patchd_host::apt::preferences::{Facts, Preferences};
+use patchd_host::apt::relation::{alternatives, groups};
+use patchd_host::apt::{native_apt, release, sources};
 use patchd_host::deb822::{End, StanzaReader};
+use patchd_host::problem_list::ProblemList;
 
 /// More than a reader may list, whatever it reads.
 const MOST_PROBLEMS: usize = 300;
@@ -61,4 +67,80 @@ pub(crate) fn os_release(content: &[u8]) {
     assert!(bad_lines.is_sorted_by(|a, b| a.0 < b.0));
     assert!(!os.id.contains('\n') && !os.pretty_name.contains('\n'));
     assert!(os.id_like.iter().all(|word| !word.contains(|c: char| c.is_ascii_whitespace())));
+}
+
+/// Settings end at their first syntax error; paths are asked for without harm.
+pub(crate) fn apt_conf(content: &[u8]) {
+    let mut problems = ProblemList::new("settings");
+    let mut conf = Conf::default();
+    conf.apply(&String::from_utf8_lossy(content), "apt.conf", &mut problems);
+    assert!(problems.into_problems().len() <= 1);
+    let _ = (
+        conf.path("Dir::State::lists"),
+        conf.list("APT::Architectures"),
+        conf.flag("APT::Install-Recommends"),
+    );
+}
+
+/// Sources in both styles come with an address, a suite and a place.
+pub(crate) fn apt_sources(content: &[u8]) {
+    for is_deb822 in [false, true] {
+        let (found, problems) = sources::parse(content, "sources", is_deb822, &["amd64".to_owned()]);
+        assert!(problems.len() < MOST_PROBLEMS);
+        for source in found.sources {
+            assert!(source.uri.ends_with('/') && source.uri.contains(':'));
+            assert_eq!(source.distribution.ends_with('/'), source.component.is_empty());
+            assert!(0 < source.line);
+        }
+    }
+}
+
+/// Pins have a priority in range, and can be held against anything.
+pub(crate) fn apt_preferences(content: &[u8]) {
+    let mut problems = ProblemList::new("preferences");
+    let mut preferences = Preferences::default();
+    preferences.apply(content, "preferences", &mut problems);
+    assert!(problems.into_problems().len() < MOST_PROBLEMS);
+    let facts =
+        Facts { suite: Some("stable"), version: Some("12.1"), site: "example.org", ..Facts::default() };
+    for pin in &preferences.general {
+        assert!(pin.priority != 0 && i16::try_from(pin.priority).is_ok());
+        let _ = pin.matches.matches_index(&facts);
+    }
+    for pin in &preferences.specific {
+        assert!(pin.priority != 0 && i16::try_from(pin.priority).is_ok());
+        let _ = (pin.matches.matches_index(&facts), pin.matches.matches_version("1.0-1"));
+    }
+}
+
+/// A Release file with or without armour gives facts or says what is wrong with it.
+pub(crate) fn apt_release(content: &[u8]) {
+    let (found, troubles) = release::parse(content);
+    assert!(troubles.len() < MOST_PROBLEMS);
+    assert!(found.suite.is_none_or(|suite| !suite.is_empty()));
+    let _ = release::listed_size(content, "main/binary-amd64/Packages");
+}
+
+/// A list gives rows with versions and relations, and few problems however damaged it is; so do apt's own answers.
+pub(crate) fn apt_packages(content: &[u8]) {
+    let problems = scan(content, "list", |listed| {
+        assert!(!listed.name.is_empty());
+        let _ = (listed.class(), listed.is_essential(), listed.provides());
+        if let Some((_, row)) = listed.row()? {
+            assert!(!row.version.as_str().is_empty() && row.phased_percentage <= 100);
+            assert!(
+                row.identity
+                    .is_same(&row.identity, patchd_host::apt::packages::Sameness::RelationsAndChecksum)
+            );
+            for group in groups(&row.relations.depends) {
+                for atom in alternatives(group).flatten() {
+                    let _ = (atom.accepts("1.0-1"), atom.accepts_provided(None));
+                }
+            }
+        }
+        Ok(())
+    });
+    assert!(problems.len() < 10);
+    let text = String::from_utf8_lossy(content);
+    let _ = (native_apt::parse_simulation(&text), native_apt::parse_policy(&text));
 }

@@ -29,3 +29,28 @@ fn deb822() {
 fn os_release() {
     for_each_input("os_release", checks::os_release);
 }
+
+#[test]
+fn apt_conf() {
+    for_each_input("apt_conf", checks::apt_conf);
+}
+
+#[test]
+fn apt_sources() {
+    for_each_input("apt_sources", checks::apt_sources);
+}
+
+#[test]
+fn apt_preferences() {
+    for_each_input("apt_preferences", checks::apt_preferences);
+}
+
+#[test]
+fn apt_release() {
+    for_each_input("apt_release", checks::apt_release);
+}
+
+#[test]
+fn apt_packages() {
+    for_each_input("apt_packages", checks::apt_packages);
+}

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../checks/host.rs"]
+#[expect(dead_code, reason = "each target calls one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|content: &[u8]| checks::apt_sources(content));
