@@ -395,7 +395,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__inventory)
-            opts="-h --once --root --json --socket --help"
+            opts="-h --once --root --origins --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

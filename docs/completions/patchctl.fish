@@ -54,6 +54,7 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -s h -l help -d 
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l once -d 'Read the host here and now, without the daemon'
+complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l origins -d 'Say which repository has each installed version; this reads the package lists too'
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// Look at the host, judge it against its baseline, show and keep the report
     Scan(ScanArguments),
     /// List the installed packages
-    Inventory(OnceArguments),
+    Inventory(InventoryArguments),
     /// List the packages that could or should be newer, and why they are not
     Updates(UpdatesArguments),
     /// List the latest runs
@@ -65,6 +65,16 @@ pub(crate) struct OnceArguments {
     /// Read the host whose root directory is DIR instead of this one
     #[arg(long, value_name = "DIR", requires = "once")]
     pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArguments {
+    #[command(flatten)]
+    pub(crate) once: OnceArguments,
+
+    /// Say which repository has each installed version; this reads the package lists too
+    #[arg(long, requires = "once")]
+    pub(crate) origins: bool,
 }
 
 /// By which rules, and at what time, it is judged.

@@ -2,19 +2,24 @@
 
 use std::path::Path;
 
+use patchd_host::apt::{self, read_offers};
 use patchd_host::dpkg;
 use patchd_protocol::listing::InventoryDocument;
 
-use crate::arguments::OnceArguments;
+use crate::arguments::InventoryArguments;
 use crate::client::Client;
-use crate::command::{own_view, print_answer};
+use crate::command::{now, own_view, print_answer};
 use crate::exit::{Exit, Failure};
 use crate::once;
 use crate::output::Output;
 use crate::view;
 
-pub(crate) fn run(arguments: &OnceArguments, socket: &Path, output: &mut Output) -> Result<Exit, Failure> {
-    if arguments.once {
+pub(crate) fn run(
+    arguments: &InventoryArguments,
+    socket: &Path,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    if arguments.once.once {
         return read_here(arguments, output);
     }
     let answer = Client::new(socket)?.get("/v1/inventory")?;
@@ -22,9 +27,11 @@ pub(crate) fn run(arguments: &OnceArguments, socket: &Path, output: &mut Output)
     Ok(Exit::Done)
 }
 
-fn read_here(arguments: &OnceArguments, output: &mut Output) -> Result<Exit, Failure> {
-    let inventory = dpkg::read_inventory(&once::root_of(arguments)?);
-    let document = InventoryDocument::new(&inventory, None);
+fn read_here(arguments: &InventoryArguments, output: &mut Output) -> Result<Exit, Failure> {
+    let root = once::root_of(&arguments.once)?;
+    let inventory = dpkg::read_inventory(&root);
+    let offers = arguments.origins.then(|| read_offers(&root, &inventory, now(), &apt::Options::default()));
+    let document = InventoryDocument::new(&inventory, offers.as_ref());
     if output.is_json {
         output.document(&document)?;
     } else {

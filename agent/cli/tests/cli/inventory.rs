@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::root::{HostRoot, content, stanza};
+use crate::root::{HostRoot, content, debian_12_half, stanza};
 use crate::{Outcome, check_schema, data, patchctl};
 
 fn inventory(root: &Path) -> Outcome {
@@ -70,6 +70,41 @@ fn real_databases_are_as_dpkg_query_says() {
         assert!(!expected.is_empty(), "dpkg-query reads {name}");
         assert_eq!(listed(&document), expected, "{name}");
     }
+}
+
+/// Every `Package` and `Version` that the lists under a root have, cut out by hand.
+fn in_lists(root: &Path) -> BTreeSet<[String; 2]> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(root.join("var/lib/apt/lists")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.to_str().unwrap().ends_with("_Packages") {
+            continue;
+        }
+        let text = String::from_utf8(content(&path)).unwrap();
+        let word = |stanza: &str, field: &str| {
+            stanza.lines().find_map(|line| line.strip_prefix(field)).map(str::to_owned)
+        };
+        let row = |stanza: &str| Some([word(stanza, "Package: ")?, word(stanza, "Version: ")?]);
+        found.extend(text.split("\n\n").filter_map(row));
+    }
+    found
+}
+
+#[test]
+fn origins_are_told_where_a_list_has_the_installed_version() {
+    let Some(root) = debian_12_half() else { return };
+    let arguments = ["inventory", "--once", "--json", "--origins", "--root", root.path().to_str().unwrap()];
+    let document = patchctl(arguments).expect_code(0).json();
+    let listed = in_lists(root.path());
+    let packages = document["packages"].as_array().unwrap();
+    let mut with_origin = 0;
+    for package in packages {
+        let row = ["name", "version"].map(|field| package[field].as_str().unwrap().to_owned());
+        let origin = package["origin"].as_str();
+        assert_eq!(origin.is_some(), listed.contains(&row), "{row:?} {origin:?}");
+        with_origin += usize::from(origin.is_some_and(|origin| origin.starts_with("Debian")));
+    }
+    assert!(400 < with_origin && with_origin < packages.len(), "{with_origin} of {}", packages.len());
 }
 
 #[test]
