@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::Workspace;
-use table::{Contender, megabytes, print, ratio, reach};
+use table::{Contender, megabytes, print, print_processor_ratio, ratio, reach};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,6 +109,7 @@ fn inventory(bench: &Bench) -> Result<()> {
     print(&format!("inventory: {:.1} MB of status file", megabytes(size)), &contenders);
     let [ours, peer, floor, _] = &contenders;
     reach("times dpkg-query -W", ratio(ours, peer), 1.0, "");
+    print_processor_ratio(ours, peer);
     reach("peak", ours.peak(), 12.0, " MB");
     println!("  limit: reading the bytes; ours takes {:.1} times that", ratio(ours, floor));
     Ok(())
@@ -143,8 +144,10 @@ fn scan(bench: &Bench) -> Result<()> {
     print(&title, &contenders);
     let [ours, _, list, upgrade, look, alone] = &contenders;
     reach("times apt list --upgradable", ratio(ours, list), 0.1, "");
+    print_processor_ratio(ours, list);
     reach("peak", ours.peak(), 24.0, " MB");
     reach("aim: times decompress and look", ratio(ours, look), 2.0, "");
+    print_processor_ratio(ours, look);
     let speed = megabytes(plain) / alone.median().as_secs_f64();
     println!("  times apt-get -s dist-upgrade: {:.3}", ratio(ours, upgrade));
     println!(

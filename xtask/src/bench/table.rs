@@ -67,6 +67,12 @@ pub(super) fn ratio(ours: &Contender, peer: &Contender) -> f64 {
     ours.median().as_secs_f64() / peer.median().as_secs_f64()
 }
 
+/// The same of processor time, which a busy machine blurs less.
+pub(super) fn print_processor_ratio(ours: &Contender, peer: &Contender) {
+    let ratio = ours.processor().as_secs_f64() / peer.processor().as_secs_f64();
+    println!("         of processor time: {ratio:.2} times {}", peer.title);
+}
+
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
