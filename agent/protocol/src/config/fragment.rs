@@ -70,7 +70,8 @@ impl Fragment {
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
             source.broken.push(source.line(at));
-            source.mistake(at, None, format!("this is not TOML: {}", error.message()));
+            let message = error.message().lines().collect::<Vec<_>>().join(" ");
+            source.mistake(at, None, format!("this is not TOML: {message}"));
         }
         let mut fragment = Self::default();
         for (key, value) in document.get_ref() {
@@ -225,15 +226,23 @@ impl<'a, 's> Section<'a, 's> {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
                 let message = unknown("key", name, &self.known);
-                self.source.mistake(key.span().start, Some(format!("{}.{name}", self.name)), message);
+                self.source.mistake(
+                    key.span().start,
+                    Some(format!("{}.{}", self.name, shown(name))),
+                    message,
+                );
             }
         }
     }
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let shown: String = name.chars().take(64).collect();
-    format!("there is no {what} {shown:?}; {}", suggest(name, known))
+    format!("there is no {what} \"{}\"; {}", shown(name), suggest(name, known))
+}
+
+/// A key of somebody else's making, on one line and not too long.
+fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 fn describe(value: &DeValue<'_>) -> &'static str {

@@ -126,6 +126,12 @@ fn every_mistake_is_told_with_its_line_and_what_to_do() {
         ],
     );
     check_mistakes(
+        "[scan]\n\"a\\nb\" = 1\n",
+        &[
+            "patchd.toml:2: scan.a\\nb: there is no key \"a\\nb\"; use one of: interval, refresh, max_list_age",
+        ],
+    );
+    check_mistakes(
         "scan = 1\n[window]\nname = \"x\"\n",
         &[
             "patchd.toml:1: scan: it is a section; write it as [scan]",
