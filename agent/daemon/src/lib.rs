@@ -2,6 +2,8 @@
 //!
 //! Nothing here runs a package manager: that is the executor's, and only the executor's.
 
+pub mod agent;
+pub mod chain;
 pub mod clock;
 pub mod driver;
 pub mod executor_client;
@@ -9,4 +11,5 @@ pub mod imds;
 pub mod journal;
 pub mod scheduler;
 pub mod store;
+pub mod systemd;
 pub mod tls;

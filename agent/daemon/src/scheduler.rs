@@ -41,8 +41,9 @@ impl Facts<'_> {
     }
 
     /// When the next scan is due: now or in the past if it is overdue.
-    pub fn next_scan(&self) -> Timestamp {
-        let Some(last) = self.last_end else { return self.earliest() };
+    pub fn next_scan(&self, now: Timestamp) -> Timestamp {
+        // An end that lies ahead was told by another clock.
+        let Some(last) = self.last_end.map(|last| last.min(now)) else { return self.earliest() };
         // A slot that is too near to the last run would look at the same host again.
         let after = last.checked_add(self.interval / 4).unwrap_or(last);
         self.slot_after(after).max(self.earliest())
@@ -119,6 +120,8 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const LATER: &str = "2027-01-01T00:00:00Z";
+
     fn facts(last_end: Option<&str>) -> Facts<'_> {
         Facts {
             interval: SignedDuration::from_hours(1),
@@ -131,24 +134,31 @@ mod tests {
 
     #[test]
     fn the_first_scan_is_at_once_on_a_host_that_has_settled() {
-        assert_eq!(facts(None).next_scan(), at("2026-11-23T10:00:00Z"));
+        assert_eq!(facts(None).next_scan(at(LATER)), at("2026-11-23T10:00:00Z"));
         let booting = Facts { booted_at: Some(at("2026-11-23T09:59:30Z")), ..facts(None) };
-        assert_eq!(booting.next_scan(), at("2026-11-23T10:01:30Z"));
+        assert_eq!(booting.next_scan(at(LATER)), at("2026-11-23T10:01:30Z"));
     }
 
     #[test]
     fn scans_keep_their_slot_whenever_the_agent_starts() {
-        let next = facts(Some("2026-11-23T10:20:00Z")).next_scan();
+        let next = facts(Some("2026-11-23T10:20:00Z")).next_scan(at(LATER));
         let later = Facts { started_at: at("2026-11-23T10:03:00Z"), ..facts(Some("2026-11-23T10:20:00Z")) };
-        assert_eq!(later.next_scan(), next);
+        assert_eq!(later.next_scan(at(LATER)), next);
         let following = next.checked_add(SignedDuration::from_secs(9)).unwrap().to_string();
-        let after = facts(Some(&following)).next_scan();
+        let after = facts(Some(&following)).next_scan(at(LATER));
         assert_eq!(after.duration_since(next), SignedDuration::from_hours(1));
     }
 
     #[test]
     fn a_missed_scan_is_due_when_the_agent_is_back() {
-        assert_eq!(facts(Some("2026-11-20T10:20:00Z")).next_scan(), at("2026-11-23T10:00:00Z"));
+        assert_eq!(facts(Some("2026-11-20T10:20:00Z")).next_scan(at(LATER)), at("2026-11-23T10:00:00Z"));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_does_not_stop_the_scans() {
+        let now = at("2026-11-23T11:00:00Z");
+        let next = facts(Some("2036-11-23T10:20:00Z")).next_scan(now);
+        assert!(next.duration_since(now) <= SignedDuration::from_mins(75), "{next}");
     }
 
     #[test]

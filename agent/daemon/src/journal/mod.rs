@@ -139,6 +139,12 @@ impl Journal {
         Ok(Self { connection })
     }
 
+    /// Lets the database grow to so many pages and no further, as a full disk would.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, pages: u32) {
+        self.connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).expect("a pragma");
+    }
+
     /// Takes down that a run was asked for, and forgets the oldest.
     pub fn begin(&mut self, run: &NewRun, now: Timestamp) -> Result<(), JournalError> {
         let trigger = serde_json::to_string(&run.trigger)?;

@@ -1,0 +1,129 @@
+//! How the agent begins a run: because somebody asks, or because the scheduler says that one is due.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use patchd_core::report::Operation;
+use patchd_core::run::event::Event;
+use patchd_core::run::{Order, RefreshPolicy, RunId, RunState};
+use patchd_core::window::{self, Verdict};
+use patchd_protocol::control::{RunSummary, RunTrigger};
+use tokio::time::Instant;
+
+use super::{Active, Agent, JOURNAL_PAUSE, Work};
+use crate::clock::Clock;
+use crate::driver::Host;
+use crate::journal::{Attempts, JournalError, NewRun};
+use crate::scheduler::{self, Apply, Facts};
+
+/// The longest time between two looks at the clock: it may have been set, or the machine suspended.
+const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(60);
+
+impl<H: Host, C: Clock> Agent<H, C> {
+    /// Begins what the scheduler says is due, and says how long there is nothing to do.
+    pub(super) async fn begin_what_is_due(&mut self) -> Duration {
+        if self.active.is_some() {
+            return Duration::ZERO;
+        }
+        let now = self.clock.now();
+        let verdict = window::verdict(&self.settings.windows, now);
+        let apply = self.next_apply(&verdict, now).await;
+        let scan_at = self.scheduling().next_scan(now);
+        let begun = match (apply, &verdict) {
+            (Apply::Due, Verdict::Open(occurrence)) => {
+                let occurrence = scheduler::occurrence_name(occurrence);
+                self.begin(Operation::Apply, RunTrigger::Schedule, Some(occurrence)).await.map(|_| ())
+            }
+            _ if scan_at <= now => self.begin(Operation::Scan, RunTrigger::Schedule, None).await.map(|_| ()),
+            (Apply::At(at), _) => return sleep_until(now, at.min(scan_at)),
+            _ => return sleep_until(now, scan_at),
+        };
+        if begun.is_ok() { Duration::ZERO } else { JOURNAL_PAUSE }
+    }
+
+    async fn next_apply(&mut self, verdict: &Verdict, now: Timestamp) -> Apply {
+        if self.is_paused {
+            return Apply::No;
+        }
+        let attempts = match verdict {
+            Verdict::Open(occurrence) => match self.attempts_in(scheduler::occurrence_name(occurrence)).await
+            {
+                Ok(attempts) => attempts,
+                Err(error) => {
+                    self.note_trouble(&error);
+                    return Apply::No;
+                }
+            },
+            _ => Attempts::default(),
+        };
+        let missing = self.last_report.as_ref().map_or(0, |report| report.summary.counts.missing_count);
+        scheduler::next_apply(&self.scheduling(), verdict, &attempts, missing, now)
+    }
+
+    async fn attempts_in(&mut self, occurrence: String) -> Result<Attempts, JournalError> {
+        if let Some((known, attempts)) = &self.attempts
+            && *known == occurrence
+        {
+            return Ok(attempts.clone());
+        }
+        let asked = occurrence.clone();
+        let attempts = self.journal.with(move |journal| journal.attempts(&asked)).await?;
+        self.attempts = Some((occurrence, attempts.clone()));
+        Ok(attempts)
+    }
+
+    pub(super) fn scheduling(&self) -> Facts<'_> {
+        Facts {
+            interval: SignedDuration::try_from(self.settings.scan.interval).unwrap_or(SignedDuration::MAX),
+            host: &self.facts.host,
+            started_at: self.facts.started_at,
+            booted_at: self.facts.booted_at,
+            last_end: self.last_end,
+        }
+    }
+
+    /// Takes down a new run and sets it going.
+    pub(super) async fn begin(
+        &mut self,
+        operation: Operation,
+        trigger: RunTrigger,
+        occurrence: Option<String>,
+    ) -> Result<RunSummary, JournalError> {
+        let now = self.clock.now();
+        let refresh = match self.settings.scan.refresh {
+            true => RefreshPolicy::Refresh,
+            false => RefreshPolicy::UseListsAsTheyAre,
+        };
+        let order = Order { id: self.new_id(now), operation, refresh };
+        let (new, id) = (NewRun { order: order.clone(), trigger, occurrence }, order.id.to_string());
+        let begun = self.journal.with(move |journal| {
+            journal.begin(&new, now)?;
+            journal.run_summary(&id)
+        });
+        let summary = match begun.await {
+            Ok(Some(summary)) => summary,
+            Ok(None) => return Err(JournalError::Interrupted),
+            Err(error) => {
+                self.note_trouble(&error);
+                return Err(error);
+            }
+        };
+        self.trouble = None;
+        tracing::info!(run_id = %order.id, trigger = ?summary.trigger, "run {:?} begins", summary.operation);
+        let work = Work::Unrecorded { event: Event::Started, again_at: Instant::now() };
+        self.active = Some(Active { state: RunState::new(order), summary: summary.clone(), work });
+        Ok(summary)
+    }
+
+    fn new_id(&mut self, now: Timestamp) -> RunId {
+        self.number = self.number.wrapping_add(1);
+        let salt = u16::try_from(now.subsec_nanosecond().unsigned_abs() & 0xFFFF).unwrap_or_default();
+        let text = format!("{}-{:04x}", now.strftime("%Y%m%dT%H%M%SZ"), salt ^ self.number);
+        RunId::parse(&text).expect("digits and letters make an id")
+    }
+}
+
+fn sleep_until(now: Timestamp, at: Timestamp) -> Duration {
+    let wait = at.duration_since(now).clamp(SignedDuration::ZERO, LONGEST_SLEEP);
+    Duration::try_from(wait).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,425 @@
+//! The agent with a host that does what the test says, on a clock that tests move.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::plan::{Plan, PlannedChange};
+use patchd_core::report::{Assessment, Operation};
+use patchd_core::run::event::{
+    Effect, Event, Findings, Installed, Recall, RefreshOutcome, Simulation, TransactionEnd,
+};
+use patchd_core::run::{Order, RefreshPolicy, RunId};
+use patchd_core::window::Window;
+use patchd_protocol::config::Settings;
+use patchd_protocol::control::{AgentState, ReportSummary, RunOutcome, RunPhase, RunTrigger};
+use patchd_protocol::report::native::{
+    AssessmentWire, ComplianceWire, CountsWire, OperationWire, SummaryWire,
+};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, AgentFacts, AgentHandle, Refusal};
+use crate::clock::Clock;
+use crate::driver::Host;
+use crate::journal::{Journal, JournalError, NewRun, SharedJournal};
+
+/// A clock that goes with tokio's.
+#[derive(Clone, Copy)]
+struct TestClock {
+    base: Timestamp,
+    start: Instant,
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        self.base.checked_add(SignedDuration::try_from(self.start.elapsed()).unwrap()).unwrap()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behaviour {
+    Hang,
+    Panic,
+    Lose,
+    Missing,
+}
+
+/// A host that misses one patch, until it is applied.
+struct TestHost {
+    journal: SharedJournal,
+    clock: TestClock,
+    behaviour: BTreeMap<&'static str, Behaviour>,
+    effects: Mutex<Vec<&'static str>>,
+    is_patched: Mutex<bool>,
+    moved: Notify,
+}
+
+fn plan() -> Plan {
+    let change = PlannedChange {
+        package: PackageId {
+            name: PackageName::parse("openssl").unwrap(),
+            architecture: Architecture::parse("amd64").unwrap(),
+        },
+        from: Some(Version::parse("1").unwrap()),
+        to: Version::parse("2").unwrap(),
+    };
+    Plan::try_new(vec![change]).unwrap()
+}
+
+impl TestHost {
+    fn told(&self) -> Vec<&'static str> {
+        self.effects.lock().unwrap().clone()
+    }
+
+    /// Waits until so many effects were asked for.
+    async fn reached(&self, count: usize) {
+        while self.told().len() < count {
+            self.moved.notified().await;
+        }
+    }
+
+    fn end() -> TransactionEnd {
+        TransactionEnd { took: SignedDuration::from_secs(3), exit_code: Some(0), output_tail: vec![] }
+    }
+
+    async fn report(&self, order: &Order) -> Event {
+        let missing = u64::from(!*self.is_patched.lock().unwrap());
+        let counts = CountsWire {
+            installed_count: 1 - missing,
+            installed_other_count: 0,
+            installed_pending_reboot_count: 0,
+            installed_rejected_count: 0,
+            missing_count: missing,
+            failed_count: 0,
+            not_applicable_count: 0,
+            critical_non_compliant_count: 0,
+            security_non_compliant_count: missing,
+            other_non_compliant_count: 0,
+        };
+        let summary = ReportSummary {
+            id: order.id.to_string(),
+            operation: OperationWire::Scan,
+            finished_at: self.clock.now(),
+            assessment: AssessmentWire::Complete,
+            summary: SummaryWire {
+                compliance: if missing == 0 {
+                    ComplianceWire::Compliant
+                } else {
+                    ComplianceWire::NonCompliant
+                },
+                non_compliant_severity: None,
+                packages: 1,
+                updates: missing,
+                security_updates: missing,
+                counts,
+            },
+            key: None,
+        };
+        let id = order.id.clone();
+        self.journal.with(move |journal| journal.record_report(&id, &summary)).await.unwrap();
+        Event::Reported
+    }
+}
+
+impl Host for TestHost {
+    async fn perform(&self, order: &Order, effect: Effect) -> Event {
+        self.effects.lock().unwrap().push(effect.code());
+        self.moved.notify_waiters();
+        match self.behaviour.get(effect.code()) {
+            Some(Behaviour::Hang) => std::future::pending().await,
+            Some(Behaviour::Panic) => panic!("as the test wants it"),
+            Some(Behaviour::Lose) => return Event::Lost { detail: "connection refused".into() },
+            Some(Behaviour::Missing) => return Event::Recalled(Recall::Unknown),
+            None => {}
+        }
+        let is_patched = *self.is_patched.lock().unwrap();
+        match effect {
+            Effect::Refresh { .. } => Event::Refreshed(RefreshOutcome::Fetched),
+            Effect::Assess { .. } => {
+                Event::Assessed(Findings { assessment: Assessment::Complete, plan: (!is_patched).then(plan) })
+            }
+            Effect::Simulate { plan } => Event::Simulated(Simulation {
+                changes: plan.changes().to_vec(),
+                removals: vec![],
+                refusal: None,
+            }),
+            Effect::Apply { .. } => {
+                *self.is_patched.lock().unwrap() = true;
+                Event::Applied(Self::end())
+            }
+            Effect::Recall { .. } | Effect::RecallLater { .. } => Event::Recalled(Recall::Ended(Self::end())),
+            Effect::ReadBack { plan } => Event::ReadBack(
+                plan.changes()
+                    .iter()
+                    .map(|change| Installed {
+                        package: change.package.clone(),
+                        version: if is_patched { Some(change.to.clone()) } else { change.from.clone() },
+                        is_sound: true,
+                    })
+                    .collect(),
+            ),
+            Effect::Report { .. } => self.report(order).await,
+            Effect::LookAtGates => unreachable!("the agent looks at the gates itself"),
+        }
+    }
+}
+
+struct Stage {
+    host: Arc<TestHost>,
+    handle: AgentHandle,
+    journal: SharedJournal,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), JournalError>>,
+}
+
+impl Stage {
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    async fn concluded(&self, count: usize) {
+        loop {
+            let runs = self.journal.with(|journal| journal.runs(99)).await.unwrap();
+            if count <= runs.iter().filter(|run| run.concluded_at.is_some()).count() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+const START: &str = "2026-11-23T10:00:00Z";
+
+fn settings(schedule: Option<&str>) -> Settings {
+    let window =
+        |schedule| Window::parse("night", schedule, SignedDuration::ZERO, |_| Some(TimeZone::UTC)).unwrap();
+    Settings { windows: schedule.map(window).into_iter().collect(), ..Settings::default() }
+}
+
+fn stage(
+    journal: SharedJournal,
+    settings: Settings,
+    is_patched: bool,
+    behaviour: &[(&'static str, Behaviour)],
+) -> Stage {
+    let clock = TestClock { base: START.parse().unwrap(), start: Instant::now() };
+    let host = Arc::new(TestHost {
+        journal: journal.clone(),
+        clock,
+        behaviour: behaviour.iter().copied().collect(),
+        effects: Mutex::default(),
+        is_patched: Mutex::new(is_patched),
+        moved: Notify::new(),
+    });
+    let facts = AgentFacts {
+        version: "0.0.0",
+        host: "i-0123456789abcdef0".into(),
+        store: "file:///reports".into(),
+        spooled: Arc::new(AtomicU64::new(0)),
+        started_at: clock.now(),
+        booted_at: None,
+    };
+    let (agent, handle) = Agent::new(Arc::clone(&host), clock, journal.clone(), settings, facts);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(agent.run(stop.clone()));
+    Stage { host, handle, journal, stop, task }
+}
+
+fn journal() -> SharedJournal {
+    SharedJournal::new(Journal::in_memory().unwrap())
+}
+
+fn by_hand() -> RunTrigger {
+    RunTrigger::Request { uid: 0 }
+}
+
+const SCAN: [&str; 3] = ["refresh", "assess", "report"];
+const APPLY: [&str; 7] = ["refresh", "assess", "simulate", "apply", "read_back", "assess", "report"];
+
+#[tokio::test(start_paused = true)]
+async fn a_host_without_windows_is_scanned_in_its_slots_and_never_changed() {
+    let stage = stage(journal(), settings(None), false, &[]);
+    stage.host.reached(12).await;
+    assert_eq!(stage.host.told()[..12], SCAN.repeat(4));
+    let hours = stage.host.clock.start.elapsed().as_secs() / 60;
+    assert!((120..=4 * 60).contains(&hours), "four scans in {hours} minutes");
+    let status = stage.handle.status().await.unwrap();
+    let codes: Vec<_> = status.gates.iter().map(|gate| gate.code.as_str()).collect();
+    assert_eq!(codes, ["no_window"]);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_window_gets_one_apply_and_then_scans() {
+    let stage = stage(journal(), settings(Some("daily 11:00 +6h")), false, &[]);
+    stage.concluded(4).await;
+    let told = stage.host.told();
+    assert_eq!(told.iter().filter(|&&code| code == "apply").count(), 1);
+    let at = told.iter().position(|&code| code == "simulate").unwrap() - 2;
+    assert_eq!(told[at..at + APPLY.len()], APPLY);
+    let runs = stage.journal.with(|journal| journal.runs(9)).await.unwrap();
+    let apply = runs.iter().find(|run| run.operation == OperationWire::Apply).unwrap();
+    assert_eq!(apply.verdict, Some(RunOutcome::Succeeded));
+    let begun = apply.requested_at.to_string();
+    assert!(begun.starts_with("2026-11-23T11:00:"), "{begun}");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_apply_is_not_repeated_in_the_same_window() {
+    let behaviour = [("apply", Behaviour::Lose), ("recall", Behaviour::Missing)];
+    let stage = stage(journal(), settings(Some("daily 10:00 +12h")), false, &behaviour);
+    stage.concluded(6).await;
+    assert_eq!(stage.host.told().iter().filter(|&&code| code == "apply").count(), 1);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_while_a_run_is_under_way_is_answered_with_that_run() {
+    let stage = stage(journal(), settings(None), false, &[("assess", Behaviour::Hang)]);
+    stage.host.reached(2).await;
+    let first = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
+    let second = stage.handle.start_run(Operation::Scan, by_hand()).await.unwrap();
+    assert!(!first.started);
+    assert_eq!(first.run.operation, OperationWire::Scan);
+    assert_eq!(first.run.phase, RunPhase::Assessing);
+    assert_eq!(first.run.id, second.run.id);
+    let status = stage.handle.status().await.unwrap();
+    assert_eq!((status.state, status.running), (AgentState::Running, Some(first.run)));
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
+    let journal = journal();
+    let hanging =
+        stage(journal.clone(), settings(Some("daily 10:00 +12h")), false, &[("apply", Behaviour::Hang)]);
+    hanging.host.reached(4).await;
+    assert_eq!(hanging.host.told(), APPLY[..4]);
+    let before = Instant::now();
+    hanging.end().await;
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+
+    // In the meantime the executor has ended the transaction.
+    let back = stage(journal, settings(Some("daily 10:00 +12h")), true, &[]);
+    back.concluded(1).await;
+    assert_eq!(back.host.told()[..4], ["recall", "read_back", "assess", "report"]);
+    let runs = back.journal.with(|journal| journal.runs(9)).await.unwrap();
+    assert_eq!(runs.last().unwrap().verdict, Some(RunOutcome::Succeeded));
+    back.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_is_quick_in_every_phase() {
+    for code in ["refresh", "assess", "simulate", "apply", "read_back", "report"] {
+        let stage = stage(journal(), settings(Some("daily 10:00 +12h")), false, &[(code, Behaviour::Hang)]);
+        let count = 1 + APPLY.iter().position(|&known| known == code).unwrap();
+        stage.host.reached(count).await;
+        let before = Instant::now();
+        stage.end().await;
+        assert!(before.elapsed() < Duration::from_secs(2), "{code}: {:?}", before.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_in_an_effect_ends_its_run_and_not_the_agent() {
+    let stage = stage(journal(), settings(None), false, &[("assess", Behaviour::Panic)]);
+    stage.concluded(2).await;
+    let runs = stage.journal.with(|journal| journal.runs(9)).await.unwrap();
+    assert!(runs.iter().all(|run| run.verdict != Some(RunOutcome::Succeeded)), "{runs:?}");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_effect_is_lost_after_its_deadline() {
+    let stage = stage(journal(), settings(None), false, &[("refresh", Behaviour::Hang)]);
+    stage.concluded(1).await;
+    assert_eq!(stage.host.told()[..3], SCAN);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_done_that_the_journal_does_not_take() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let now = START.parse().unwrap();
+    let (mut journal, _) = Journal::open(Path::new(&path), now).unwrap();
+    journal.limit_pages(1);
+    let filler = |number: u32| NewRun {
+        order: Order {
+            id: RunId::parse(&format!("filler-{number}")).unwrap(),
+            operation: Operation::Scan,
+            refresh: RefreshPolicy::Refresh,
+        },
+        trigger: by_hand(),
+        occurrence: None,
+    };
+    let mut fill = |number| {
+        let begun = journal.begin(&filler(number), now);
+        begun.and_then(|()| journal.abandon(&format!("filler-{number}"), "it fills the disk", now))
+    };
+    let full = (0..999).find_map(|number| fill(number).err());
+    assert!(matches!(full, Some(JournalError::Full)), "{full:?}");
+
+    let stage = stage(SharedJournal::new(journal), settings(None), false, &[]);
+    let refused = stage.handle.start_run(Operation::Scan, by_hand()).await;
+    assert!(matches!(refused, Err(Refusal::Journal(JournalError::Full))), "{refused:?}");
+    tokio::time::sleep(Duration::from_secs(6 * 3_600)).await;
+    assert_eq!(stage.host.told(), [""; 0], "something was done without the journal");
+    assert!(!stage.handle.health().await.unwrap().healthy);
+
+    stage
+        .journal
+        .with(|journal| {
+            journal.limit_pages(1_000_000);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    stage.host.reached(3).await;
+    assert!(stage.handle.health().await.unwrap().healthy);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_agent_looks_and_changes_nothing() {
+    let journal = journal();
+    journal.with(|journal| journal.pause("uid 0")).await.unwrap();
+    let stage = stage(journal, settings(Some("daily 10:00 +12h")), false, &[]);
+    stage.concluded(2).await;
+    assert_eq!(stage.host.told()[..6], SCAN.repeat(2));
+    let answer = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
+    assert!(answer.started);
+    stage.concluded(3).await;
+    let id = answer.run.id;
+    let run = stage.journal.with(move |journal| journal.run(&id)).await.unwrap().unwrap();
+    assert_eq!(run.run.verdict, Some(RunOutcome::Refused));
+    assert_eq!(run.gates[0].code, "paused");
+    stage.handle.resume("uid 0".into()).await.unwrap();
+    assert!(!stage.handle.status().await.unwrap().paused);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_request_ends_a_run_before_it_changes_anything() {
+    let stage = stage(journal(), settings(None), false, &[("simulate", Behaviour::Hang)]);
+    stage.concluded(1).await;
+    let answer = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
+    stage.host.reached(6).await;
+    let id = answer.run.id;
+    assert!(matches!(stage.handle.stop_run("other".into(), "uid 0".into()).await, Err(Refusal::NotUnderWay)));
+    stage.handle.stop_run(id.clone(), "uid 0".into()).await.unwrap();
+    stage.concluded(2).await;
+    let run = stage.journal.with(move |journal| journal.run(&id)).await.unwrap().unwrap();
+    assert_eq!(run.run.verdict, Some(RunOutcome::Refused));
+    stage.end().await;
+}
