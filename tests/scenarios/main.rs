@@ -6,4 +6,5 @@ mod imds;
 mod s3;
 mod s3_requests;
 mod scan;
+mod schemas;
 mod toys;
