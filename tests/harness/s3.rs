@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::command::command;
+use crate::command::{command, finish};
 use crate::outcome::skipped;
 use crate::place;
 
@@ -31,6 +31,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 3;
 /// The key under which the server keeps its own encryption keys; without one it can't encrypt at all.
 const KEY_ENCRYPTION_KEY: &str = "5b1f0c3a9d7e2846f0a1b2c3d4e5f60718293a4b5c6d7e8f9011223344556677";
+
+const OPENSSL: &str = "/usr/bin/openssl";
+const CERTIFICATE: &str = "certificate.pem";
+const PRIVATE_KEY: &str = "key.pem";
 
 /// An access key and its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +59,9 @@ pub const BUCKET: &str = "reports";
 pub struct S3Server {
     process: Child,
     port: u16,
-    /// Its data. It goes after the process.
-    _directory: TempDir,
+    tls_port: u16,
+    /// Its data and its certificate. They go after the process.
+    directory: TempDir,
     runtime: Runtime,
     administrator: Client,
 }
@@ -87,7 +92,9 @@ impl S3Server {
         let data = at("data");
         std::fs::create_dir(&data)?;
         let log = File::create(at("log"))?;
-        let [s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc] = free_ports()?;
+        let [s3, s3_tls, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc] =
+            free_ports()?;
+        let is_tls = make_certificate(directory.path())?;
         let mut command = command(program);
         command
             .env("WEED_S3_SSE_KEK", KEY_ENCRYPTION_KEY)
@@ -96,7 +103,7 @@ impl S3Server {
             .arg("server")
             .arg(format!("-dir={}", data.display()))
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"])
-            .args(["-volume.max=0", "-master.volumeSizeLimitMB=64"])
+            .args(["-volume.max=0", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"])
             .arg(format!("-s3.config={}", at("identities.json").display()))
             .arg(format!("-s3.localSocket={}", at("s3.sock").display()))
             .arg(format!("-filer.localSocket={}", at("filer.sock").display()))
@@ -106,10 +113,16 @@ impl S3Server {
             .args([format!("-filer.port={filer}"), format!("-filer.port.grpc={filer_grpc}")])
             .stdout(Stdio::null())
             .stderr(log);
+        if is_tls {
+            command
+                .arg(format!("-s3.port.https={s3_tls}"))
+                .arg(format!("-s3.cert.file={}", at(CERTIFICATE).display()))
+                .arg(format!("-s3.key.file={}", at(PRIVATE_KEY).display()));
+        }
         let process = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let administrator = client(s3, ADMINISTRATOR);
-        let mut server = Self { process, port: s3, _directory: directory, runtime, administrator };
+        let mut server = Self { process, port: s3, tls_port: s3_tls, directory, runtime, administrator };
         server.wait_until_it_answers()?;
         Ok(server)
     }
@@ -134,13 +147,19 @@ impl S3Server {
 
     fn log(&self) -> String {
         let mut text = String::new();
-        let log = File::open(self._directory.path().join("log"));
+        let log = File::open(self.directory.path().join("log"));
         let _ = log.and_then(|mut log| log.read_to_string(&mut text));
         text
     }
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The same over TLS, and the file of the certificate that vouches for it; none where `openssl` is not installed.
+    pub fn tls(&self) -> Option<(String, PathBuf)> {
+        let certificate = self.directory.path().join(CERTIFICATE);
+        certificate.exists().then(|| (format!("https://127.0.0.1:{}", self.tls_port), certificate))
     }
 
     pub fn create_bucket(&self, name: &str) -> Result<()> {
@@ -177,6 +196,20 @@ impl Drop for S3Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// A key and a certificate for this machine by its own word, if there is something to make them with.
+fn make_certificate(directory: &Path) -> Result<bool> {
+    if !Path::new(OPENSSL).exists() {
+        return Ok(false);
+    }
+    let mut make = command(OPENSSL);
+    make.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", PRIVATE_KEY, "-out", CERTIFICATE])
+        .current_dir(directory);
+    finish(&mut make)?.success()?;
+    Ok(true)
 }
 
 fn program() -> Result<PathBuf> {

@@ -1,11 +1,13 @@
 //! The S3 store against a real server: signatures, checksums, conditions, permissions, encryption.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use aws_sdk_s3::types::ServerSideEncryption;
 use patchd_tests::command::{self, command};
 use patchd_tests::fake_http::{FakeHttp, Reply};
+use patchd_tests::outcome::left_out;
 use patchd_tests::place;
 use patchd_tests::s3::{ADMINISTRATOR, Account, BUCKET, HOST, S3Server, WRITER};
 use tempfile::TempDir;
@@ -32,6 +34,10 @@ impl Report {
     }
 
     fn put_through(&self, endpoint: &str, account: Account, url: &str, settings: &[&str]) -> Result<String> {
+        Ok(command::finish(&mut self.putting(endpoint, account, url, settings))?.success()?.stdout)
+    }
+
+    fn putting(&self, endpoint: &str, account: Account, url: &str, settings: &[&str]) -> Command {
         let mut put = command(env!("CARGO_BIN_EXE_put-object"));
         put.env("AWS_ACCESS_KEY_ID", account.access_key)
             .env("AWS_SECRET_ACCESS_KEY", account.secret_key)
@@ -40,7 +46,7 @@ impl Report {
             .arg(format!("endpoint_url={endpoint}"))
             .arg("path_style=true")
             .args(settings);
-        Ok(command::finish(&mut put)?.success()?.stdout)
+        put
     }
 }
 
@@ -134,5 +140,22 @@ fn what_is_altered_on_the_way_is_never_taken() -> Result<()> {
     check_refused(&said, "configuration: ", "it arrived changed, again and again");
     assert_eq!(wire.asked().len(), 3, "sent three times");
     assert_eq!(server.keys(BUCKET)?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_certificate_counts_that_the_system_vouches_for_and_no_other() -> Result<()> {
+    let Some(server) = S3Server::start_or_skipped()? else { return Ok(()) };
+    let Some((endpoint, certificate)) = server.tls() else {
+        left_out("S3 over TLS: openssl is not installed");
+        return Ok(());
+    };
+    let report = Report::new(b"the report")?;
+    let mut put = report.putting(&endpoint, HOST, &format!("s3://{BUCKET}"), &[]);
+    let said = command::finish(&mut put)?.success()?.stdout;
+    check_refused(&said, "later: ", "invalid peer certificate");
+    put.env("SSL_CERT_FILE", &certificate);
+    assert_eq!(command::finish(&mut put)?.success()?.stdout, "stored\n");
+    assert_eq!(server.keys(BUCKET)?, [KEY]);
     Ok(())
 }
