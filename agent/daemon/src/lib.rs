@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod chain;
 pub mod clock;
+pub mod documents;
 pub mod driver;
 pub mod executor_client;
 pub mod imds;

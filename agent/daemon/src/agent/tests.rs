@@ -124,7 +124,7 @@ impl TestHost {
             key: None,
         };
         let id = order.id.clone();
-        self.journal.with(move |journal| journal.record_report(&id, &summary)).await.unwrap();
+        self.journal.with(move |journal| journal.record_report(&id, "v1/reports/x", &summary)).await.unwrap();
         Event::Reported
     }
 }

@@ -217,12 +217,26 @@ impl Journal {
         Ok(conclude(&self.connection, run, &verdict, &now.to_string())?)
     }
 
-    /// Takes down what a report says, under the run that wrote it.
-    pub fn record_report(&mut self, run: &RunId, summary: &ReportSummary) -> Result<(), JournalError> {
+    /// Takes down what a report says and the key that its store will have it under.
+    pub fn record_report(
+        &mut self,
+        run: &RunId,
+        key: &str,
+        summary: &ReportSummary,
+    ) -> Result<(), JournalError> {
         self.connection.execute(
-            "INSERT INTO reports (run, finished_at, summary) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (run) DO UPDATE SET finished_at = ?2, summary = ?3",
-            params![run.as_str(), summary.finished_at.to_string(), serde_json::to_string(summary)?],
+            "INSERT INTO reports (run, key, finished_at, summary) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (run) DO UPDATE SET key = ?2, finished_at = ?3, summary = ?4",
+            params![run.as_str(), key, summary.finished_at.to_string(), serde_json::to_string(summary)?],
+        )?;
+        Ok(())
+    }
+
+    /// Takes down that a store has confirmed the report of this key.
+    pub fn record_delivery(&mut self, key: &str) -> Result<(), JournalError> {
+        self.connection.execute(
+            "UPDATE reports SET summary = json_set(summary, '$.key', key) WHERE key = ?1",
+            params![key],
         )?;
         Ok(())
     }

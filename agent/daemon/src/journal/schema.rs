@@ -42,9 +42,11 @@ CREATE TABLE entries (
 CREATE INDEX entries_by_run ON entries (run, sequence);
 CREATE TABLE reports (
   run TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
   finished_at TEXT NOT NULL,
   summary TEXT NOT NULL
 ) STRICT;
+CREATE INDEX reports_by_key ON reports (key);
 CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ";
 
