@@ -123,7 +123,7 @@ pub(crate) fn apt_release(content: &[u8]) {
 
 /// A list gives rows with versions and relations, and few problems however damaged it is; so do apt's own answers.
 pub(crate) fn apt_packages(content: &[u8]) {
-    let problems = scan(content, "list", |listed| {
+    let scanned = scan(content, "list", |listed| {
         assert!(!listed.name.is_empty());
         let _ = (listed.class(), listed.is_essential(), listed.provides());
         if let Some((_, row)) = listed.row()? {
@@ -140,7 +140,8 @@ pub(crate) fn apt_packages(content: &[u8]) {
         }
         Ok(())
     });
-    assert!(problems.len() < 10);
+    assert!(scanned.problems.len() < 10);
+    assert_eq!(scanned.length, Some(content.len() as u64));
     let text = String::from_utf8_lossy(content);
     let _ = (native_apt::parse_simulation(&text), native_apt::parse_policy(&text));
 }

@@ -214,13 +214,13 @@ mod tests {
 
     fn rows(text: &str) -> Vec<(String, String, Row)> {
         let mut rows = Vec::new();
-        let problems = scan(text.as_bytes(), "list", |listed| {
+        let scanned = scan(text.as_bytes(), "list", |listed| {
             if let Some((architecture, row)) = listed.row()? {
                 rows.push((listed.name.to_string(), architecture.into(), row));
             }
             Ok(())
         });
-        assert_eq!(problems, []);
+        assert_eq!(scanned.problems, []);
         rows
     }
 

@@ -55,42 +55,64 @@ pub fn index_uri(uri: &str, distribution: &str, component: &str, architecture: &
     }
 }
 
+/// An address in its parts.
+struct Address<'a> {
+    /// User and password, if any, without the `@`.
+    secret: &'a str,
+    host: &'a str,
+    port: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Address<'a> {
+    fn parse(uri: &'a str) -> Self {
+        let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+        let (secret, rest) = match rest.strip_prefix("//") {
+            Some(rest) => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                let secret = rest
+                    .get(..end)
+                    .and_then(|authority| authority.rsplit_once('@'))
+                    .map_or("", |(secret, _)| secret);
+                (secret, rest.get(secret.len()..).unwrap_or_default().trim_start_matches('@'))
+            }
+            // A disc is called by its name; anything else without a host is a path.
+            None if scheme == "cdrom" => ("", rest),
+            None => return Self { secret: "", host: "", port: "", path: rest },
+        };
+        let (host, rest) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some(split) => split,
+            None => rest.split_at(rest.find([':', '/']).unwrap_or(rest.len())),
+        };
+        let (port, path) = match rest.strip_prefix(':') {
+            Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+            None => ("", rest),
+        };
+        Self { secret, host, port, path }
+    }
+}
+
 /// The host part of an address; empty for a local path.
 pub fn site(uri: &str) -> &str {
-    let (authority, _) = split_authority(uri);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.split(':').next().unwrap_or_default(),
-    }
+    Address::parse(uri).host
 }
 
 /// The address without user and password: fit for a report.
 pub fn without_secrets(uri: &str) -> String {
-    let (authority, _) = split_authority(uri);
-    match authority.rsplit_once('@') {
-        Some((secret, _)) => uri.replacen(&format!("{secret}@"), "", 1),
-        None => uri.to_owned(),
-    }
-}
-
-/// The authority of an address and the path after it.
-fn split_authority(uri: &str) -> (&str, &str) {
-    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
-    match rest.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
-        None => ("", rest),
+    match Address::parse(uri).secret {
+        "" => uri.to_owned(),
+        secret => uri.replacen(&format!("{secret}@"), "", 1),
     }
 }
 
 /// The name of the file that apt keeps for an address: host, port and path, what is odd in them as `%xx`, and `_` for
 /// each `/`.
 pub fn file_name(uri: &str) -> String {
-    let (authority, path) = split_authority(uri);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let is_quoted = |byte: u8| !byte.is_ascii_graphic() || b"\\|{}[]<>\"^~_=!@#$%&*".contains(&byte);
+    let Address { host, port, path, .. } = Address::parse(uri);
+    let colon = if port.is_empty() { "" } else { ":" };
     let mut name = String::new();
-    for byte in host.bytes().chain(path.bytes()) {
+    for byte in [host, colon, port, path].into_iter().flat_map(str::bytes) {
         match byte {
             b'/' => name.push('_'),
             odd if is_quoted(odd) => name.push_str(&format!("%{odd:02x}")),
@@ -124,6 +146,13 @@ mod tests {
             "example.org:8080_a%5fb_dists_x_updates_c_binary-amd64_Packages",
         );
         check("file:/tmp/lab/repo/", "./", "", "_tmp_lab_repo_._Packages");
+        check(
+            "mirror+file:///etc/apt/mirrors/debian.list/",
+            "stable",
+            "main",
+            "_etc_apt_mirrors_debian.list_dists_stable_main_binary-amd64_Packages",
+        );
+        check("cdrom:[Disc 1/2]/", "y", "main", "Disc%201_2_dists_y_main_binary-amd64_Packages");
         check("copy:///srv/r~1/", "/", "", "_srv_r%7e1_Packages");
         assert_eq!(file_name(&repository_uri("http://h/p/", "s")) + "InRelease", "h_p_dists_s_InRelease");
     }
@@ -136,10 +165,12 @@ mod tests {
             ("mirror+http://[::1]:80/x", "::1"),
             ("file:/srv", ""),
             ("file:///srv", ""),
+            ("cdrom:[Disc 1/2]/", "Disc 1/2"),
         ] {
             assert_eq!(site(uri), expected, "{uri}");
         }
         assert_eq!(without_secrets("http://u:p@example.org/x"), "http://example.org/x");
+        assert_eq!(without_secrets("http://example.org/a@b"), "http://example.org/a@b");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! packages are looked at more closely than their name. A list is never held in memory.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::LazyLock;
@@ -137,13 +138,24 @@ pub struct Listed<'a> {
     stanza: Stanza<'a>,
 }
 
-/// Reads a list to its end and hands out every stanza that has a name. What is wrong with it comes back as problems.
+/// What came of reading a list.
+#[derive(Debug)]
+pub struct Scanned {
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// How long it was, if it could be read to its end.
+    pub length: Option<u64>,
+}
+
+/// Reads a list to its end and hands out every stanza that has a name.
 pub fn scan<R: Read>(
     source: R,
     place: &str,
     mut visit: impl FnMut(&Listed<'_>) -> Result<(), BadStanza>,
-) -> Vec<Problem> {
-    let mut reader = StanzaReader::new(Counted { source, left: MAX_LIST });
+) -> Scanned {
+    let read = Cell::new(0);
+    let mut reader = StanzaReader::new(Counted { source, read: &read });
+    let mut is_whole = true;
     let mut troubles: HashMap<BadStanza, (u64, u64)> = HashMap::new();
     let mut problems = Vec::new();
     loop {
@@ -152,6 +164,7 @@ pub fn scan<R: Read>(
             Ok(None) => break,
             Err(error) => {
                 problems.push(stream_problem(place, reader.line(), &error));
+                is_whole = false;
                 break;
             }
         };
@@ -172,7 +185,7 @@ pub fn scan<R: Read>(
     problems
         .extend(troubles.into_iter().map(|(trouble, (line, count))| trouble.to_problem(place, line, count)));
     problems.sort();
-    problems
+    Scanned { problems, length: is_whole.then(|| read.get()) }
 }
 
 /// Why a stanza does not count.
@@ -212,17 +225,17 @@ fn stream_problem(place: &str, line: u64, error: &io::Error) -> Problem {
     Problem::new(kind, Weight::Incomplete, place, message).at_line(line)
 }
 
-/// Stops a stream that decompresses to more than anybody's list.
-struct Counted<R> {
+/// Counts what goes through it, and stops a stream that decompresses to more than anybody's list.
+struct Counted<'a, R> {
     source: R,
-    left: u64,
+    read: &'a Cell<u64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or(io::ErrorKind::FileTooLarge)?;
-        Ok(count)
+        self.read.set(self.read.get() + count as u64);
+        if MAX_LIST < self.read.get() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(count) }
     }
 }
 
@@ -428,13 +441,14 @@ mod tests {
 
     fn rows(text: &[u8]) -> (Vec<(String, String, Row)>, Vec<Problem>) {
         let mut rows = Vec::new();
-        let problems = scan(text, "list", |listed| {
+        let scanned = scan(text, "list", |listed| {
             if let Some((architecture, row)) = listed.row()? {
                 rows.push((listed.name.to_string(), architecture.into(), row));
             }
             Ok(())
         });
-        (rows, problems)
+        assert_eq!(scanned.length, Some(text.len() as u64));
+        (rows, scanned.problems)
     }
 
     #[test]

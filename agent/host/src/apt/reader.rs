@@ -95,7 +95,16 @@ impl<'a> Reader<'a> {
             }
             Ok(())
         });
-        found.into_iter().for_each(|problem| problems.push(problem));
+        found.problems.into_iter().for_each(|problem| problems.push(problem));
+        if let (Some(length), Some(listed)) = (found.length, list.listed_size)
+            && length != listed
+        {
+            let message = format!(
+                "the list has {length} bytes, and its Release file says {listed}: it was changed or cut after it was fetched, \
+                 or its repository was changed in place"
+            );
+            problems.push(Problem::new(ProblemKind::Disagreement, Weight::Notice, place, message));
+        }
     }
 
     /// The installed versions come last, as for apt. What the database says of their state is the inventory's to tell.

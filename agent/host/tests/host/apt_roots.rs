@@ -438,3 +438,33 @@ fn preferences_that_disable_apt_are_told() {
         }
     }
 }
+
+#[test]
+fn lists_have_the_names_that_apt_gives_them() {
+    use patchd_host::apt::list_files::{file_name, index_uri, repository_uri};
+    use patchd_host::apt::sources::parse;
+
+    let sources = "deb http://example.org/debian stable main contrib\n\
+        deb http://u:p@example.org:8080/a_b/c~d%20e stable/updates main\n\
+        deb mirror+file:///etc/apt/mirrors/debian.list stable main\n\
+        deb mirror+file:/etc/apt/mirrors/x.list stable main\n\
+        deb file:/srv/repo ./\ndeb file:///srv/flat /\ndeb copy:/srv/a+b sub/dir/\n\
+        deb cdrom:[Disc 1/2]/ stable main\n\
+        deb http://[::1]:80/x stable main\ndeb http://tor.example.org/$(ARCH)/y stable main\n\
+        deb http://example.org/debian other non-free/sub\n";
+    let lab = Lab::new().file("etc/apt/sources.list", sources);
+    let Some(answer) = lab.apt("/usr/bin/apt-get", &["update", "--print-uris"]) else {
+        return;
+    };
+    let theirs: std::collections::BTreeSet<&str> =
+        answer.output.lines().filter_map(|line| line.rsplit_once("' ")?.1.split(' ').next()).collect();
+    let (found, _) = parse(sources.as_bytes(), "sources", false, &["amd64".to_owned()]);
+    assert_eq!(found.sources.len(), 12);
+    for source in found.sources {
+        let release = file_name(&repository_uri(&source.uri, &source.distribution)) + "InRelease";
+        assert!(theirs.contains(release.as_str()), "{release} is not in {theirs:?}");
+        let index = file_name(&index_uri(&source.uri, &source.distribution, &source.component, "amd64"));
+        let is_there = theirs.iter().any(|name| name.trim_end_matches(".xz") == index);
+        assert!(is_there, "{index} is not in {theirs:?}");
+    }
+}
