@@ -1,8 +1,7 @@
 //! A disposable Debian or Ubuntu root with a real apt and dpkg, of the release that the machine itself runs, so that
 //! binaries built here run in it.
 //!
-//! One base is built by mmdebstrap and kept below the target directory; each test lays a fresh overlay on it. The
-//! overlay and its memory file system live in a mount namespace of the calling thread: nothing is mounted where the
+//! Each test lays a fresh overlay on a base (see `base_root`). The overlay and its memory file system live in a mount namespace of the calling thread: nothing is mounted where the
 //! machine can see it, and nothing is left of it when the test dies. The root shares the machine's network.
 
 use std::ffi::OsStr;
@@ -10,26 +9,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
+use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::base_root::Base;
 use crate::binaries::Binaries;
 use crate::command::{self, Finished};
 use crate::place;
-
-/// Run in the fresh base with its path as `$1`. No source is left: a root that nobody gave a repository has none. Nor are
-/// dpkg's lock files, so that each root has its own (see `scatter_inodes`).
-const CUSTOMIZE: &str = r#"set -e
-rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*
-printf '#!/bin/sh\nexit 101\n' >"$1"/usr/sbin/policy-rc.d
-chmod 755 "$1"/usr/sbin/policy-rc.d
-echo 0123456789abcdef0123456789abcdef >"$1"/etc/machine-id
-echo lab >"$1"/etc/hostname
-rm -f "$1"/var/lib/dpkg/lock "$1"/var/lib/dpkg/lock-frontend
-chroot "$1" useradd --system --user-group --no-create-home --shell /usr/sbin/nologin patchd
-"#;
 
 /// A root of its own for one test.
 #[derive(Debug)]
@@ -42,7 +29,16 @@ impl AptRoot {
     /// Lays a fresh root. From here on the calling thread, and every process that it starts, is in a mount namespace
     /// of its own; other threads don't see the root.
     pub fn fresh() -> Result<Self> {
-        let base = base()?;
+        Self::on(Base::Apt)
+    }
+
+    /// The same with systemd in it, to be booted.
+    pub fn fresh_with_systemd() -> Result<Self> {
+        Self::on(Base::Systemd)
+    }
+
+    fn on(base: Base) -> Result<Self> {
+        let base = base.directory()?;
         let scratch = place::scratch("root")?;
         unshare(CloneFlags::CLONE_NEWNS).context("leaving the machine's mount namespace")?;
         let none = None::<&str>;
@@ -160,61 +156,4 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     std::fs::write(path, content).with_context(|| format!("writing {}", path.display()))?;
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o644))
         .with_context(|| format!("setting the mode of {}", path.display()))
-}
-
-/// The base root, built once for each recipe; tests that come meanwhile wait for it.
-fn base() -> Result<PathBuf> {
-    let codename = codename()?;
-    let recipe = format!("{codename}\n{CUSTOMIZE}");
-    let roots = place::target_directory()?.join("roots");
-    std::fs::create_dir_all(&roots).with_context(|| format!("making {}", roots.display()))?;
-    let base = roots.join(format!("{codename}-{:016x}", fingerprint(&recipe)));
-    let lock = roots.join("lock");
-    let lock = std::fs::File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive)
-        .map_err(|(_, error)| error)
-        .context("waiting for another test to build the base root")?;
-    if !base.is_dir() {
-        build(&codename, &base)?;
-    }
-    Ok(base)
-}
-
-fn build(codename: &str, base: &Path) -> Result<()> {
-    let partial = base.with_extension("partial");
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
-    }
-    let mut mmdebstrap = command::command("mmdebstrap");
-    mmdebstrap.args(["--mode=root", "--variant=apt", "--format=directory", "--quiet"]);
-    mmdebstrap.arg(format!("--customize-hook={CUSTOMIZE}")).arg(codename).arg(&partial);
-    mmdebstrap.args(mirror(codename)?);
-    command::finish(&mut mmdebstrap)?.success()?;
-    std::fs::rename(&partial, base).with_context(|| format!("naming {}", base.display()))
-}
-
-/// The machine's own mirror of the release, if apt has fetched from one; mmdebstrap knows a default.
-fn mirror(codename: &str) -> Result<Option<String>> {
-    let targets = command::run(
-        "apt-get",
-        ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
-    )?;
-    let wanted = format!(" {codename} main");
-    Ok(targets.stdout.lines().find_map(|line| line.strip_suffix(&wanted)).map(str::to_owned))
-}
-
-/// The release that this machine runs.
-fn codename() -> Result<String> {
-    let text = std::fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
-    let Some(codename) = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")) else {
-        bail!("/etc/os-release names no VERSION_CODENAME: roots are built on Debian and Ubuntu");
-    };
-    Ok(codename.trim_matches('"').to_owned())
-}
-
-/// FNV-1a: the same on every machine and with every compiler.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

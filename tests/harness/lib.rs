@@ -4,8 +4,11 @@
 //! Nothing here changes the machine that runs the tests: mounts live in a mount namespace of the test alone and files
 //! below the target directory. What a machine can't do is a skip with its reason, never a silent pass.
 
+pub mod agent_host;
 pub mod apt_root;
+mod base_root;
 pub mod binaries;
+pub mod booted;
 pub mod command;
 pub mod fake_http;
 pub mod oracle;
@@ -13,3 +16,4 @@ pub mod outcome;
 pub mod place;
 pub mod repository;
 pub mod s3;
+pub mod wait;

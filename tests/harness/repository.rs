@@ -60,6 +60,10 @@ impl ToyPackage {
         }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Makes its architecture `all` in place of the machine's own.
     pub fn architecture_independent(mut self) -> Self {
         self.is_architecture_independent = true;

@@ -8,3 +8,4 @@ mod s3_requests;
 mod scan;
 mod schemas;
 mod toys;
+mod units;

@@ -1,0 +1,122 @@
+//! A root that is booted: its own systemd as process 1 of namespaces of its own, in half a second and without a virtual
+//! machine. Its kernel is the machine's, which it can't change.
+//!
+//! Devices are made and not bound from the machine: what a container's getty does to its console must stay there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt_root::AptRoot;
+use crate::command::{self, Finished};
+use crate::wait;
+
+/// Run in fresh namespaces with the root as `$1`.
+const BOOT: &str = r#"set -e
+mount --bind "$1" "$1"; cd "$1"
+mount -t proc proc proc; mount --bind proc/sys proc/sys; mount -o remount,bind,ro proc/sys
+mount -t sysfs -o ro sysfs sys
+mount -t tmpfs -o mode=755 tmpfs dev; mkdir dev/pts dev/shm
+for n in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m666 dev/${n%:*} c 1 ${n#*:}; done
+mknod -m666 dev/tty c 5 0; mknod -m600 dev/console c 1 3
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts; ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+mount -t tmpfs -o mode=755,nosuid,nodev tmpfs run; mount -t tmpfs tmpfs tmp; mount -t tmpfs tmpfs dev/shm
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+ip link set lo up 2>/dev/null || true
+mkdir -p .old; pivot_root . .old; umount -l /.old; rmdir /.old
+exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal --show-status=0
+"#;
+
+/// A booted root. It is switched off, hard, when dropped.
+#[derive(Debug)]
+pub struct Booted<'root> {
+    root: &'root AptRoot,
+    outer: Child,
+    init: String,
+    cgroup: PathBuf,
+}
+
+impl<'root> Booted<'root> {
+    /// Boots the root and waits until systemd has started what is enabled.
+    pub fn boot(root: &'root AptRoot) -> Result<Self> {
+        let cgroup = unified_hierarchy()?.join(format!("patchd-test-{}", std::process::id()));
+        std::fs::create_dir(&cgroup).with_context(|| format!("making {}", cgroup.display()))?;
+        let enter = "echo $$ >\"$1\"/cgroup.procs; shift; exec unshare --fork --pid --mount --uts --ipc --net --cgroup \
+                     --propagation private --kill-child bash -c \"$2\" boot \"$1\"";
+        let mut command = command::command("bash");
+        command.args(["-ec", enter, "enter"]).arg(&cgroup).arg(root.path()).arg(BOOT);
+        let outer =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting unshare")?;
+        let mut booted = Self { root, outer, init: String::new(), cgroup };
+        let children = format!("/proc/{0}/task/{0}/children", booted.outer.id());
+        booted.init = wait::until("the root's first process", 10, || {
+            let first = std::fs::read_to_string(&children).unwrap_or_default();
+            Ok(first.split_whitespace().next().map(str::to_owned))
+        })?;
+        wait::until("the root to be up", 30, || {
+            if let Some(status) = booted.outer.try_wait()? {
+                bail!("the root's systemd ended with {status}");
+            }
+            let state = command::finish(&mut booted.command(["systemctl", "is-system-running"]))?.stdout;
+            Ok(matches!(state.trim(), "running" | "degraded").then_some(()))
+        })?;
+        Ok(booted)
+    }
+
+    /// A command inside, as root.
+    pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = command::command("nsenter");
+        command.args(["--target", &self.init, "--all", "--"]).args(arguments);
+        command
+    }
+
+    /// Runs a command inside; an error unless it succeeds.
+    pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Finished> {
+        command::finish(&mut self.command(arguments))?.success()
+    }
+
+    /// Everything in the journal, for messages of tests.
+    pub fn journal(&self) -> String {
+        self.run(["journalctl", "--no-pager", "-b"])
+            .map_or_else(|error| error.to_string(), |said| said.stdout)
+    }
+
+    pub fn root(&self) -> &AptRoot {
+        self.root
+    }
+}
+
+impl Drop for Booted<'_> {
+    fn drop(&mut self) {
+        // Its child dies with it, and with that one everything inside.
+        let _ = self.outer.kill();
+        let _ = self.outer.wait();
+        let _ = wait::until("the root's processes to end", 5, || {
+            remove_groups(&self.cgroup);
+            Ok((!self.cgroup.exists()).then_some(()))
+        });
+    }
+}
+
+/// Where the machine has its second version of control groups.
+fn unified_hierarchy() -> Result<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").context("reading /proc/mounts")?;
+    let mut words = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let found = words.find_map(|words| match words.as_slice() {
+        [_, place, "cgroup2", ..] => Some(PathBuf::from(place)),
+        _ => None,
+    });
+    found.context("this machine has no control groups of version 2")
+}
+
+/// Removes a group and those in it, as far as they are empty.
+fn remove_groups(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(group);
+}
