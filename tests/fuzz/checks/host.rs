@@ -130,7 +130,7 @@ pub(crate) fn apt_packages(content: &[u8]) {
             assert!(!row.version.as_str().is_empty() && row.phased_percentage <= 100);
             assert!(
                 row.identity
-                    .is_same(&row.identity, patchd_host::apt::packages::Sameness::RelationsAndChecksum)
+                    .is_same(&row.identity, patchd_host::apt::identity::Sameness::RelationsAndChecksum)
             );
             for group in groups(&row.relations.depends) {
                 for atom in alternatives(group).flatten() {

@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 use patchd_core::inventory::InstalledPackage;
 use patchd_core::version::deb;
 
-use crate::apt::packages::{Row, Sameness};
+use crate::apt::identity::Sameness;
+use crate::apt::packages::Row;
 use crate::apt::preferences::{Facts, Match, NEVER, Name, Preferences, Selector};
 
 /// An index as pins see it.

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::apt::packages::{MultiArch, Relations, Row};
+use crate::apt::identity::MultiArch;
+use crate::apt::packages::{Relations, Row};
 use crate::apt::relation::{Atom, NoRelation, alternatives, groups};
 
 /// One package of the set, in the version that it would have.

@@ -8,6 +8,7 @@ pub mod closure;
 pub mod conf;
 pub mod decompress;
 pub mod future;
+pub mod identity;
 pub mod list_files;
 pub mod native_apt;
 pub mod offers;
@@ -96,6 +97,7 @@ pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: 
         versions: &versions,
         essential: &essential,
         architectures: &architectures,
+        phaser: &phaser,
         asks_apt: options.asks_apt,
     };
     let settings = unmodelled_settings(&conf);

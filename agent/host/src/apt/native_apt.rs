@@ -37,6 +37,14 @@ const PASSED_ON: [&str; 14] = [
     "Dir::State::lists",
 ];
 
+/// Settings that decide, too, and that are withheld since they can name programs or files outside of the root.
+const WITHHELD: [&str; 4] = [
+    "APT::Solver",
+    "pkgCacheGen::Essential",
+    "pkgCacheGen::ForceEssential",
+    "Acquire::IndexTargets::deb::Packages",
+];
+
 /// Why apt gave no answer.
 #[derive(Debug, Error)]
 pub enum AskError {
@@ -46,6 +54,8 @@ pub enum AskError {
     Refused(String),
     #[error("the root's path can't be written in apt's settings")]
     Path,
+    #[error("apt is not run on {0} of another root")]
+    Withheld(String),
 }
 
 /// One line of a simulation.
@@ -88,6 +98,10 @@ impl NativeApt {
     pub fn new(root: &Root, conf: &Conf, architectures: &[String]) -> Result<Self, AskError> {
         if root.is_host() {
             return Ok(Self { settings: None });
+        }
+        let withheld = WITHHELD.into_iter().find(|key| conf.has(key)).map(|key| format!("the setting {key}"));
+        if let Some(feature) = conf.unknown.first().cloned().or(withheld) {
+            return Err(AskError::Withheld(feature));
         }
         let directory = root.directory().to_str().filter(|path| is_plain(path)).ok_or(AskError::Path)?;
         let directory = directory.trim_end_matches('/');

@@ -159,7 +159,12 @@ fn apt_name<'a>(package: &'a InstalledPackage, inventory: &'a Inventory) -> &'a 
     super::apt_architecture(package.id.architecture.as_str(), inventory.native.as_str())
 }
 
-fn kept_back(package: &InstalledPackage, known: &PackageOffers, phaser: &Phaser) -> Option<KeptBack> {
+/// Why a package would stay, as far as it alone tells.
+pub(super) fn kept_back(
+    package: &InstalledPackage,
+    known: &PackageOffers,
+    phaser: &Phaser,
+) -> Option<KeptBack> {
     if !known.is_upgradable {
         return None;
     }

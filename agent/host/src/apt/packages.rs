@@ -12,65 +12,12 @@ use memchr::memmem::Finder;
 use patchd_core::inventory::InstalledPackage;
 use patchd_core::package::{PackageName, SourcePackage, Version};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
-use patchd_core::version::deb;
 
+use crate::apt::identity::{Identity, MultiArch};
 use crate::deb822::{End, Field, MAX_STANZA, Stanza, StanzaReader};
 
 /// The most that one list may hold when it is decompressed. Debian's largest is about 60 MiB.
 const MAX_LIST: u64 = 1 << 30;
-
-/// `Multi-Arch`, as far as apt tells versions apart by it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MultiArch {
-    #[default]
-    No,
-    Same,
-    Foreign,
-    Allowed,
-}
-
-/// What tells two versions of the same text apart (apt's own rule).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Over the size on disk and the relations that bind.
-    hash: u32,
-    /// 0 where it isn't said.
-    size: u64,
-    sha256: Option<Box<[u8]>>,
-    multi_arch: MultiArch,
-    is_all: bool,
-}
-
-/// How this host's apt tells two versions of the same text apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sameness {
-    /// By what binds them.
-    Relations,
-    /// Also by the checksums of their files: apt 2.7.3 and later, and jammy's in its updates.
-    RelationsAndChecksum,
-}
-
-impl Sameness {
-    pub fn of_apt(version: Option<&str>) -> Self {
-        let is_from = |version: &str, from: &str| deb::compare(version, from).is_ge();
-        let compares = |version: &str| {
-            is_from(version, "2.7.3") || (is_from(version, "2.4.13") && !is_from(version, "2.5~"))
-        };
-        if version.is_some_and(compares) { Self::RelationsAndChecksum } else { Self::Relations }
-    }
-}
-
-impl Identity {
-    pub fn is_same(&self, other: &Self, sameness: Sameness) -> bool {
-        let may_be_equal = |a: u64, b: u64| a == 0 || b == 0 || a == b;
-        let mut checksums = self.sha256.iter().zip(&other.sha256);
-        self.hash == other.hash
-            && self.multi_arch == other.multi_arch
-            && self.is_all == other.is_all
-            && may_be_equal(self.size, other.size)
-            && (sameness == Sameness::Relations || checksums.all(|(a, b)| a == b))
-    }
-}
 
 /// The fields that say what a version needs and what it clashes with, as they are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,13 +52,7 @@ impl Row {
         Self {
             version: package.version.clone(),
             source: package.source.clone(),
-            identity: Identity {
-                hash: 0,
-                size: 0,
-                sha256: None,
-                multi_arch: if package.multi_arch_same { MultiArch::Same } else { MultiArch::No },
-                is_all: package.id.architecture.as_str() == "all",
-            },
+            identity: Identity::of_installed(package),
             relations: Relations::default(),
             priority: package.priority.clone(),
             section: package.section.clone(),
@@ -123,11 +64,11 @@ impl Row {
     }
 
     pub fn is_all(&self) -> bool {
-        self.identity.is_all
+        self.identity.is_all()
     }
 
     pub fn multi_arch(&self) -> MultiArch {
-        self.identity.multi_arch
+        self.identity.multi_arch()
     }
 }
 
@@ -365,13 +306,7 @@ impl<'a> RowFields<'a> {
         let row = Row {
             version,
             source,
-            identity: Identity {
-                hash: hash(&self.hashed),
-                size: self.size,
-                sha256: self.sha256,
-                multi_arch,
-                is_all,
-            },
+            identity: Identity::new(&self.hashed, self.size, self.sha256, multi_arch, is_all),
             relations: Relations {
                 depends: text(depends),
                 pre_depends: text(pre_depends),
@@ -419,22 +354,6 @@ fn parse_source(value: Option<&[u8]>, name: &str, version: &Version) -> Result<S
     })
 }
 
-/// apt's hash of what binds a version: dpkg rewrites blanks, `=` and zero epochs in these fields, so they don't count.
-fn hash(fields: &[Option<&[u8]>]) -> u32 {
-    let mut hash: u32 = 5381;
-    for value in fields.iter().flatten() {
-        let mut bytes = value.iter().copied().peekable();
-        while let Some(byte) = bytes.next() {
-            if byte == b'0' && bytes.peek() == Some(&b':') {
-                bytes.next();
-            } else if !byte.is_ascii_whitespace() && byte != b'=' {
-                hash = hash.wrapping_mul(33).wrapping_add(u32::from(byte.to_ascii_lowercase()));
-            }
-        }
-    }
-    hash
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -466,41 +385,6 @@ mod tests {
         assert_eq!(row.multi_arch(), MultiArch::Same);
         assert_eq!(&*row.relations.depends, "libc6 (>= 2.36)");
         assert_eq!((rows[1].0.as_str(), rows[1].2.source.name.as_str()), ("y", "y"));
-    }
-
-    #[track_caller]
-    fn check_same(a: &str, b: &str, expected: bool) {
-        let row = |text: &str| {
-            rows(format!("Package: a\nVersion: 1\nArchitecture: amd64\n{text}\n").as_bytes()).0.remove(0).2
-        };
-        let is_same = row(a).identity.is_same(&row(b).identity, Sameness::RelationsAndChecksum);
-        assert_eq!(is_same, expected, "{a} / {b}");
-    }
-
-    #[test]
-    fn what_dpkg_rewrites_does_not_make_another_version() {
-        check_same("Depends: a (>= 1), b", "Depends: a(>=0:1),b", true);
-        check_same("Depends: a (< 1)", "Depends: a (<= 1)", true);
-        check_same("Depends: a", "Depends: b", false);
-        check_same("Recommends: a", "Recommends: b", true);
-        check_same("Size: 1\nSHA256: aa", "", true);
-        check_same("Size: 1\nSHA256: aa", "Size: 1\nSHA256: bb", false);
-        check_same("Size: 1", "Size: 2", false);
-        check_same("Installed-Size: 1", "Installed-Size: 2", false);
-        check_same("Multi-Arch: same", "", false);
-    }
-
-    #[test]
-    fn checksums_count_for_those_who_look_at_them() {
-        for (version, expected) in [
-            (None, Sameness::Relations),
-            (Some("2.0.9"), Sameness::Relations),
-            (Some("2.4.13"), Sameness::RelationsAndChecksum),
-            (Some("2.6.2"), Sameness::Relations),
-            (Some("2.7.14build2"), Sameness::RelationsAndChecksum),
-        ] {
-            assert_eq!(Sameness::of_apt(version), expected, "{version:?}");
-        }
     }
 
     #[test]

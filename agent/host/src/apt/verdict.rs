@@ -11,6 +11,7 @@ use crate::apt::candidate::{Policy, Versions};
 use crate::apt::closure::{Extra, Upgrade, Verdict, judge};
 use crate::apt::conf::Conf;
 use crate::apt::native_apt::{AskError, NativeApt, PolicyAnswer, Simulation, full_name};
+use crate::apt::offers::{Phaser, kept_back};
 use crate::apt::reader::look_up;
 use crate::apt::repositories::Repositories;
 use crate::problem_list::ProblemList;
@@ -44,6 +45,7 @@ pub(super) struct Case<'a> {
     pub(super) versions: &'a [Versions],
     pub(super) essential: &'a BTreeSet<Box<str>>,
     pub(super) architectures: &'a [String],
+    pub(super) phaser: &'a Phaser,
     pub(super) asks_apt: bool,
 }
 
@@ -106,6 +108,7 @@ impl Case<'_> {
             known.is_upgradable = known.candidate().is_some_and(|candidate| {
                 self.inventory.scheme.compare(&candidate.version, &package.version).is_gt()
             });
+            known.kept_back = kept_back(package, known, self.phaser);
             for offer in &mut known.offers {
                 let row = answer.versions.iter().find(|(version, _)| version == offer.version.as_str());
                 if let Some((_, priority)) = row {

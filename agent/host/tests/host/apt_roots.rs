@@ -424,6 +424,22 @@ fn what_the_readers_do_not_follow_is_asked_for() {
 }
 
 #[test]
+fn settings_of_another_root_that_can_name_programs_are_withheld_from_apt() {
+    for setting in ["APT::Solver \"/root/evil\";", "#include \"/etc/passwd\";"] {
+        let lab = two_suites("").file("etc/apt/apt.conf.d/1", setting);
+        let offers = lab.offers(true);
+        let told = offers.problems.iter().find(|problem| problem.kind.code() == "unknown_feature").unwrap();
+        assert_eq!(told.weight, patchd_core::problem::Weight::Incomplete);
+        assert!(told.message.contains("another root"), "{told}");
+    }
+    // Names of programs and hooks are no candidates' business, and don't reach apt either.
+    let hooks = "Dir::Bin::dpkg \"/root/evil\"; DPkg::Pre-Invoke { \"/root/evil\"; }; APT::Get::Phase-Policy \"true\";";
+    let lab = two_suites("").file("etc/apt/apt.conf.d/1", hooks);
+    let offers = lab.offers(true);
+    assert!(offers.problems.iter().all(|problem| problem.weight == patchd_core::problem::Weight::Notice));
+}
+
+#[test]
 fn preferences_that_disable_apt_are_told() {
     for pins in [
         "Package: a\nPin: release a=next\nPin-Priority: 0\n\nPackage: b\nPin: version 1\nPin-Priority: 999\n",
