@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use jiff::Timestamp;
-use patchd_core::offer::Method;
+use patchd_core::offer::{Method, Offers};
 use patchd_host::apt::native_apt::{parse_policy, parse_simulation};
 use patchd_host::apt::{Options, read_offers};
 use patchd_host::dpkg::read_inventory;
 use patchd_host::root::Root;
 
-use crate::apt_lab::{NOW, Oracle, assert_same_candidates, assert_same_upgrade, full_names, listed_name};
+use crate::apt_lab::{
+    Lab, NOW, Oracle, ask, assert_same_candidates, assert_same_upgrade, full_names, listed_name,
+};
 use crate::support::run;
 
 #[test]
@@ -42,10 +44,79 @@ fn the_machine_itself() {
     if let Some(simulation) = &oracle.simulation {
         assert_same_upgrade("this machine", &inventory, &offers, simulation);
     }
-    let method = match &offers.method {
+    let (known, upgradable) = (offers.packages.len(), oracle.upgradable.len());
+    eprintln!("{known} packages with sources, {upgradable} upgradable, {}", method(&offers));
+}
+
+fn method(offers: &Offers) -> String {
+    match &offers.method {
         Method::Native => "proven".to_owned(),
         Method::AskedPackageManager { because } => format!("asked, because {because}"),
+    }
+}
+
+/// The status file with every package at a version before all others, and no bounds on what it needs: sound, and
+/// everything in it can be upgraded.
+fn all_old(status: &str) -> String {
+    let mut text = String::new();
+    for line in status.lines() {
+        let field = line.split(':').next().unwrap();
+        match field {
+            "Breaks" | "Conflicts" => {}
+            "Version" => text.push_str("Version: 0~old\n"),
+            "Depends" | "Pre-Depends" | "Recommends" | "Provides" => {
+                let mut rest = line;
+                while let Some((before, bound)) = rest.split_once(" (") {
+                    text.push_str(before);
+                    rest = bound.split_once(')').unwrap().1;
+                }
+                text.push_str(rest);
+                text.push('\n');
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn the_machine_with_everything_old() {
+    let names = ["/etc/apt/sources.list", "/etc/apt/sources.list.d", "/var/lib/apt/lists"];
+    let status = std::fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
+    let architecture = run("/usr/bin/dpkg", &["--print-architecture"], Stdio::null());
+    if architecture.is_none_or(|answer| answer.output.trim() != "amd64") || status.is_empty() {
+        eprintln!("left out: this machine with everything old, since it is no amd64 Debian");
+        return;
+    }
+    let lab = Lab::new().file("var/lib/dpkg/status", all_old(&status));
+    let mut lists = 0;
+    for name in names {
+        let files: Vec<_> = match std::fs::read_dir(name) {
+            Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
+            Err(_) => vec![name.into()],
+        };
+        for file in files.iter().filter(|file| file.is_file()) {
+            if std::fs::copy(file, lab.root.path(file)).is_ok() {
+                lists += u32::from(file.to_str().unwrap().contains("_Packages"));
+            }
+        }
+    }
+    if lists == 0 {
+        eprintln!("left out: this machine with everything old, since it has no lists");
+        return;
+    }
+    let inventory = lab.inventory();
+    let Some(oracle) = ask(&lab, &inventory) else {
+        return;
     };
-    let (known, upgradable) = (offers.packages.len(), oracle.upgradable.len());
-    eprintln!("{known} packages with sources, {upgradable} upgradable, {method}");
+    let offers = lab.offers(true);
+    assert_same_candidates("everything old", &inventory, &offers, &oracle);
+    if let Some(simulation) = &oracle.simulation {
+        assert_same_upgrade("everything old", &inventory, &offers, simulation);
+    }
+    let (upgradable, new) = (oracle.upgradable.len(), offers.new_packages.len());
+    eprintln!("{upgradable} upgrades and {new} new packages, {}", method(&offers));
 }
