@@ -6,7 +6,6 @@
 
 pub mod baseline;
 pub mod compliance;
-pub mod dependency;
 pub mod gate;
 pub mod inventory;
 pub mod offer;
