@@ -30,6 +30,9 @@ impl fmt::Display for Tally {
     }
 }
 
+/// So many lines of one test are noted.
+const SHOWN: usize = 3;
+
 /// What nextest's JUnit file says, with what the tests themselves said of work that they could not do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tests {
@@ -53,7 +56,10 @@ pub(crate) fn junit(text: &str) -> Tests {
         } else {
             tests.tally += Tally::PASSED;
         }
-        tests.notes.extend(said.iter().map(|line| format!("{name}: {line}")));
+        tests.notes.extend(said.iter().take(SHOWN).map(|line| format!("{name}: {line}")));
+        if SHOWN < said.len() {
+            tests.notes.push(format!("{name}: and {} more", said.len() - SHOWN));
+        }
     }
     tests
 }
