@@ -55,15 +55,17 @@ fn method(offers: &Offers) -> String {
     }
 }
 
-/// The status file with every package at a version before all others, and no bounds on what it needs: sound, and
-/// everything in it can be upgraded.
-fn all_old(status: &str) -> String {
+/// The status file with every third package at a version before all others, and no bounds on what any needs: sound, and
+/// much in it can be upgraded. (apt takes half a minute for all of them.)
+fn a_third_old(status: &str) -> String {
     let mut text = String::new();
+    let mut count = 0;
     for line in status.lines() {
         let field = line.split(':').next().unwrap();
+        count += u32::from(field == "Package");
         match field {
             "Breaks" | "Conflicts" => {}
-            "Version" => text.push_str("Version: 0~old\n"),
+            "Version" if count % 3 == 0 => text.push_str("Version: 0~old\n"),
             "Depends" | "Pre-Depends" | "Recommends" | "Provides" => {
                 let mut rest = line;
                 while let Some((before, bound)) = rest.split_once(" (") {
@@ -83,15 +85,15 @@ fn all_old(status: &str) -> String {
 }
 
 #[test]
-fn the_machine_with_everything_old() {
+fn the_machine_with_a_third_of_it_old() {
     let names = ["/etc/apt/sources.list", "/etc/apt/sources.list.d", "/var/lib/apt/lists"];
     let status = std::fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
     let architecture = run("/usr/bin/dpkg", &["--print-architecture"], Stdio::null());
     if architecture.is_none_or(|answer| answer.output.trim() != "amd64") || status.is_empty() {
-        eprintln!("left out: this machine with everything old, since it is no amd64 Debian");
+        eprintln!("left out: this machine with a third of it old, since it is no amd64 Debian");
         return;
     }
-    let lab = Lab::new().file("var/lib/dpkg/status", all_old(&status));
+    let lab = Lab::new().file("var/lib/dpkg/status", a_third_old(&status));
     let mut lists = 0;
     for name in names {
         let files: Vec<_> = match std::fs::read_dir(name) {
@@ -105,7 +107,7 @@ fn the_machine_with_everything_old() {
         }
     }
     if lists == 0 {
-        eprintln!("left out: this machine with everything old, since it has no lists");
+        eprintln!("left out: this machine with a third of it old, since it has no lists");
         return;
     }
     let inventory = lab.inventory();
@@ -113,9 +115,9 @@ fn the_machine_with_everything_old() {
         return;
     };
     let offers = lab.offers(true);
-    assert_same_candidates("everything old", &inventory, &offers, &oracle);
+    assert_same_candidates("a third old", &inventory, &offers, &oracle);
     if let Some(simulation) = &oracle.simulation {
-        assert_same_upgrade("everything old", &inventory, &offers, simulation);
+        assert_same_upgrade("a third old", &inventory, &offers, simulation);
     }
     let (upgradable, new) = (oracle.upgradable.len(), offers.new_packages.len());
     eprintln!("{upgradable} upgrades and {new} new packages, {}", method(&offers));
