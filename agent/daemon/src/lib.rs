@@ -5,12 +5,16 @@
 pub mod agent;
 pub mod chain;
 pub mod clock;
+pub mod deliver;
 pub mod documents;
 pub mod driver;
 pub mod executor_client;
+pub mod identity;
 pub mod imds;
 pub mod journal;
+pub mod machine;
 pub mod scheduler;
 pub mod store;
+mod sys;
 pub mod systemd;
 pub mod tls;

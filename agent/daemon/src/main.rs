@@ -1,1 +1,106 @@
-fn main() {}
+//! `patchd`: arguments, configuration, logs; what root is needed for; then the daemon, or one run.
+
+mod program;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use futures_util::StreamExt;
+use nix::sys::stat::{Mode, umask};
+use patchd_daemon::{chain, tls};
+use patchd_host::config_files;
+use patchd_host::root::Root;
+use patchd_protocol::config::{LogLevel, Settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::program::arguments::{self, Arguments, Command, Once, Places};
+use crate::program::logs::{self, LogHandle};
+use crate::program::{once, privilege, service};
+
+fn main() -> ExitCode {
+    let Arguments { places, command } = Arguments::parse();
+    // Reports name every hole of a host: nothing that we write is for everybody.
+    umask(Mode::S_IRWXO | Mode::S_IWGRP);
+    let settings = match config_files::load(&Root::at(&places.config_root)) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            for mistake in mistakes.list() {
+                complain(&mistake.to_string());
+            }
+            return ExitCode::from(arguments::BAD_INPUT);
+        }
+    };
+    tls::install_provider();
+    let ended = match command {
+        None => daemon(&places, settings),
+        Some(Command::Once(wanted)) => one_run(&places, settings, &wanted),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&chain::chain(error.as_ref()));
+            ExitCode::from(arguments::FAILED)
+        }
+    }
+}
+
+fn daemon(places: &Places, settings: Settings) -> Result<u8> {
+    let logs = logs::begin(settings.log.level);
+    let state = places.state.clone().unwrap_or_else(|| service::STATE.into());
+    let helper = privilege::find_helper(places)?;
+    privilege::own_directory(&state)?;
+    if let Some(runtime) = places.control_socket.parent() {
+        privilege::own_directory(runtime)?;
+    }
+    privilege::give_up_root()?;
+    in_runtime(|runtime| runtime.block_on(service::run(places, &state, settings, helper, logs)))?;
+    Ok(arguments::DONE)
+}
+
+fn one_run(places: &Places, settings: Settings, wanted: &Once) -> Result<u8> {
+    let _: LogHandle = logs::begin(settings.log.level.min(LogLevel::Warn));
+    let settings = once::settings(settings, wanted);
+    let state: PathBuf = once::state(places.state.as_deref())?;
+    let helper = privilege::find_helper(places)?;
+    once::prepare(&state, &settings)?;
+    privilege::give_up_root()?;
+    in_runtime(|runtime| {
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let told = stop.clone();
+            let mut signals = Signals::new([SIGTERM, SIGINT]).context("can't listen to signals")?;
+            tokio::spawn(async move {
+                signals.next().await;
+                told.cancel();
+            });
+            let socket = places.executor_socket.as_path();
+            once::run(wanted.operation.into(), settings, &state, helper, socket, stop).await
+        })
+    })
+}
+
+/// One thread for everything that waits; files and SQLite have threads that end when they have nothing to do.
+fn in_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()
+        .context("can't make a runtime")?;
+    let ended = work(&runtime);
+    // A scan that nobody waits for any more must not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Says on standard error why the program ends.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "patchd: {message}");
+}

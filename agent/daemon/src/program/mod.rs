@@ -1,0 +1,7 @@
+//! The program around the library: arguments, logs, privilege, signals, and its two ways of life.
+
+pub(crate) mod arguments;
+pub(crate) mod logs;
+pub(crate) mod once;
+pub(crate) mod privilege;
+pub(crate) mod service;

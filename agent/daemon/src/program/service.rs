@@ -1,0 +1,159 @@
+//! The daemon's life: open what it owns, carry on what was begun, work until told to stop, and leave within a second.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
+use patchd_daemon::clock::{Clock, SystemClock};
+use patchd_daemon::deliver::{Deliverer, store_of};
+use patchd_daemon::identity::Identities;
+use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
+use patchd_daemon::journal::{Journal, SharedJournal};
+use patchd_daemon::machine::{Machine, Parts};
+use patchd_daemon::store::spool::{Spool, SpoolLimits};
+use patchd_daemon::systemd;
+use patchd_host::config_files;
+use patchd_host::root::Root;
+use patchd_protocol::config::Settings;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::arguments::Places;
+use super::logs::LogHandle;
+use super::privilege::Helper;
+
+/// Where the daemon keeps its state.
+pub(crate) const STATE: &str = "/var/lib/patchd";
+
+/// How long parts have to end after they were told to.
+const DRAIN: Duration = Duration::from_millis(1_500);
+
+/// Who this host is, asked of the metadata service where AWS's tools would ask it.
+pub(crate) fn identities() -> Result<Identities> {
+    let url = std::env::var(BASE_URL_VARIABLE).ok().filter(|url| !url.is_empty());
+    let service = MetadataService::new(url.as_deref().unwrap_or(DEFAULT_BASE_URL))
+        .context("can't make a client for the metadata service")?;
+    Ok(Identities::new(&Root::host(), Some(service)))
+}
+
+/// When this machine was started.
+fn booted_at(now: Timestamp) -> Option<Timestamp> {
+    let uptime = patchd_host::read::read(&Root::host(), "proc/uptime", 256).ok()?;
+    let text = String::from_utf8(uptime).ok()?;
+    let seconds = text.split('.').next()?.parse().ok()?;
+    now.checked_sub(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// Runs the daemon until a signal ends it.
+pub(crate) async fn run(
+    places: &Places,
+    state: &Path,
+    settings: Settings,
+    helper: Helper,
+    logs: LogHandle,
+) -> Result<()> {
+    let clock = SystemClock;
+    let stop = CancellationToken::new();
+    let (executor, _child) = helper.client(&places.executor_socket)?;
+    let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
+    let spool =
+        Spool::open(state.join("spool"), SpoolLimits::default()).await.context("can't open the spool")?;
+    let (settings_sender, receiver) = watch::channel(settings.clone());
+    let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let identities = Arc::new(identities()?);
+    let facts = AgentFacts {
+        version: env!("CARGO_PKG_VERSION"),
+        host: identities.host(settings.agent.host_id.as_deref()).await,
+        store: store_of(&settings.store).to_string(),
+        spooled: Arc::clone(&waiting),
+        started_at: clock.now(),
+        booted_at: booted_at(clock.now()),
+    };
+    let machine = Machine::new(Parts {
+        root: Root::host(),
+        version: env!("CARGO_PKG_VERSION"),
+        executor,
+        identities,
+        settings: receiver.clone(),
+        spool: spool.clone(),
+        documents: None,
+        journal: journal.clone(),
+        spooled: Arc::clone(&spooled),
+    });
+    let (agent, handle) = Agent::new(Arc::new(machine), clock, journal.clone(), settings, facts);
+    let deliverer = Deliverer { spool, settings: receiver, journal, spooled, waiting };
+
+    let parts = TaskTracker::new();
+    let agent = parts.spawn(agent.run(stop.clone()));
+    parts.spawn(deliverer.run(stop.clone()));
+    parts.close();
+    systemd::ready();
+    let ended = tokio::select! {
+        ended = agent => Some(ended),
+        result = obey_signals(places.config_root.clone(), handle, settings_sender, logs) => {
+            result?;
+            None
+        }
+    };
+    stop.cancel();
+    if tokio::time::timeout(DRAIN, parts.wait()).await.is_err() {
+        tracing::warn!("not everything ended in time; the journal has what matters");
+    }
+    match ended {
+        Some(ended) => ended.context("the agent broke: a bug of patchd")?.context("the agent can't work"),
+        None => Ok(()),
+    }
+}
+
+async fn open_journal(path: PathBuf, now: Timestamp) -> Result<SharedJournal> {
+    let opened = tokio::task::spawn_blocking(move || Journal::open(&path, now));
+    let (journal, moved) = opened.await.context("opening the journal broke")??;
+    if let Some(moved) = moved {
+        tracing::error!(
+            to = %moved.to.display(),
+            because = moved.because,
+            "the journal could not be used and was moved aside; a new one was begun, without the runs of before"
+        );
+    }
+    Ok(SharedJournal::new(journal))
+}
+
+/// Returns when a signal says to stop; another one has the configuration read again.
+async fn obey_signals(
+    config_root: PathBuf,
+    agent: AgentHandle,
+    settings: watch::Sender<Settings>,
+    logs: LogHandle,
+) -> Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
+    while let Some(signal) = signals.next().await {
+        if signal != SIGHUP {
+            tracing::info!(signal, "stopping");
+            return Ok(());
+        }
+        let root = Root::at(&config_root);
+        match tokio::task::spawn_blocking(move || config_files::load(&root)).await {
+            Ok(Ok(new)) => {
+                logs.set(new.log.level);
+                let _ = agent.reload(new.clone()).await;
+                settings.send_replace(new);
+            }
+            Ok(Err(mistakes)) => {
+                for mistake in mistakes.list() {
+                    tracing::error!("{mistake}");
+                }
+                tracing::error!("the configuration has mistakes; patchd goes on with the one it has");
+            }
+            Err(error) => tracing::error!(%error, "reading the configuration broke"),
+        }
+    }
+    Ok(())
+}
