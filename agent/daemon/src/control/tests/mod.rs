@@ -1,0 +1,7 @@
+//! The control server as clients meet it: over a real socket, with the peers that the kernel tells.
+
+mod api;
+mod limits;
+mod peers;
+mod sample;
+mod server;
