@@ -70,7 +70,7 @@ fn without_comment(line: &str) -> &str {
 /// Takes a one-line source apart; none for an empty line, a comment or a source of source packages.
 pub(super) fn parse_line(line: &str) -> Result<Option<Entry>, &'static str> {
     let mut words = Words(without_comment(line).trim());
-    let Some(kind) = words.next() else {
+    let Some(kind) = words.next().transpose()? else {
         return Ok(None);
     };
     match kind.as_str() {
@@ -82,6 +82,7 @@ pub(super) fn parse_line(line: &str) -> Result<Option<Entry>, &'static str> {
     if let Some(rest) = words.0.trim_start().strip_prefix('[') {
         let (options, rest) = rest.split_once(']').ok_or("an option list has no ] at its end")?;
         for option in Words(options) {
+            let option = option?;
             let (name, value) = option.split_once('=').ok_or("an option has no = sign")?;
             let (name, change) = match (name.strip_suffix('+'), name.strip_suffix('-')) {
                 (Some(name), _) => (name, Change::Add),
@@ -93,9 +94,9 @@ pub(super) fn parse_line(line: &str) -> Result<Option<Entry>, &'static str> {
         }
         words.0 = rest;
     }
-    entry.uris.push(words.next().ok_or("the line has no address")?);
-    entry.distributions.push(words.next().ok_or("the line has no suite")?);
-    entry.components.extend(words);
+    entry.uris.push(words.next().ok_or("the line has no address")??);
+    entry.distributions.push(words.next().ok_or("the line has no suite")??);
+    entry.components = words.collect::<Result<_, _>>()?;
     Ok(Some(entry))
 }
 
@@ -155,9 +156,9 @@ pub(super) fn parse_stanza(stanza: &Stanza<'_>) -> Result<Option<Entry>, &'stati
 struct Words<'a>(&'a str);
 
 impl Iterator for Words<'_> {
-    type Item = String;
+    type Item = Result<String, &'static str>;
 
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Option<Self::Item> {
         let rest = self.0.trim_start();
         let mut word = Vec::new();
         let mut closing = None;
@@ -196,6 +197,12 @@ impl Iterator for Words<'_> {
             return None;
         }
         self.0 = rest.get(end..).unwrap_or_default();
-        Some(String::from_utf8_lossy(&word).into_owned())
+        Some(if closing.is_some() {
+            Err("a quote or bracket is not closed")
+        } else if word.is_empty() {
+            Err("a word is empty")
+        } else {
+            Ok(String::from_utf8_lossy(&word).into_owned())
+        })
     }
 }

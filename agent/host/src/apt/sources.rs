@@ -309,6 +309,9 @@ mod tests {
             "deb [arch=amd64 http://x y z",
             "deb x y z",
             "deb http://x ./ z",
+            "deb http://x y \"\"",
+            "deb \"\" y z",
+            "deb http://x \"y z",
         ] {
             let (_, problems) = parse(format!("\n{text}\n").as_bytes(), "sources", false, &architectures());
             assert_eq!(problems.len(), 1, "{text}");
