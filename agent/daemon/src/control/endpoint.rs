@@ -186,6 +186,6 @@ async fn no_such_path(uri: Uri) -> impl IntoResponse {
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> impl IntoResponse {
-    let detail = format!("{} does not take {:.20}", uri.path(), method.as_str());
+    let detail = format!("{:.200} does not take {:.20}", uri.path(), method.as_str());
     Problem::new(ProblemType::MethodNotAllowed, detail)
 }

@@ -128,6 +128,32 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_in_the_groups_that_id_tells() {
+        let users: Vec<User> = std::fs::read_to_string("/etc/passwd")
+            .unwrap()
+            .lines()
+            .filter_map(|line| User::from_name(line.split(':').next()?).ok().flatten())
+            .take(40)
+            .collect();
+        for user in users {
+            #[expect(clippy::disallowed_methods, reason = "the oracle is a program")]
+            let told = std::process::Command::new("/usr/bin/id").args(["-G", &user.name]).output().unwrap();
+            let told = String::from_utf8(told.stdout).unwrap();
+            let mut told: Vec<u32> = told.split_whitespace().map(|gid| gid.parse().unwrap()).collect();
+            // Two names may share a number; it is then the first one that counts.
+            if User::from_uid(user.uid).unwrap().unwrap().name != user.name {
+                continue;
+            }
+            let mut found = groups_of(user.uid.as_raw(), user.gid.as_raw());
+            for gids in [&mut told, &mut found] {
+                gids.sort_unstable();
+                gids.dedup();
+            }
+            assert_eq!(found, told, "{}", user.name);
+        }
+    }
+
+    #[test]
     fn this_host_knows_root() {
         assert_eq!(user_number("root"), Some(0));
         assert_eq!(group_number("root"), Some(0));

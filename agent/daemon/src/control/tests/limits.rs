@@ -1,7 +1,11 @@
 //! Clients that send what is no request, too much of one, or too slowly; and many at once.
 
+use std::io::Write;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use patchd_host::durable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -147,6 +151,51 @@ async fn many_clients_at_once_are_all_answered() {
         });
     }
     assert!(asked.join_all().await.into_iter().all(|is_answered| is_answered));
+}
+
+/// A report that no socket holds at once, and how long it is unpacked.
+fn keep_large(server: &Server) -> usize {
+    let content = vec![b' '; 8 << 20];
+    let mut stream = GzEncoder::new(Vec::new(), Compression::fast());
+    stream.write_all(&content).unwrap();
+    let reports = server.directory.path().join("documents/reports");
+    durable::create_directories(&reports, 0o755).unwrap();
+    durable::atomic_write(&reports.join("large.json.gz"), &stream.finish().unwrap(), 0o644).unwrap();
+    content.len()
+}
+
+/// Asks for the large report and reads the first of it.
+async fn ask_large(server: &Server) -> UnixStream {
+    let mut stream = UnixStream::connect(&server.socket).await.unwrap();
+    stream.write_all(b"GET /v1/reports/large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut begin = [0; 15];
+    stream.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200 OK");
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_left() {
+    let server = Server::start(nobody_else()).await;
+    let length = keep_large(&server);
+    let mut stream = ask_large(&server).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.len() < length, "the server waited for ever");
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_finished_at_a_stop() {
+    let server = Server::start(nobody_else()).await;
+    let length = keep_large(&server);
+    let mut stream = ask_large(&server).await;
+    server.stop.cancel();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(length < rest.len() && rest.ends_with(b"0\r\n\r\n"), "{} bytes came", rest.len());
+    server.handle.stopped().await;
 }
 
 #[tokio::test]

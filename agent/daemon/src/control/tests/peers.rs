@@ -1,7 +1,7 @@
 //! Peers of other users and groups, as the kernel tells them. It takes root to be somebody else; without it, and without
 //! the perl that every Debian has, these cases are left out and say so.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +17,10 @@ const CLIENT: &str = "use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0) or die; \
     connect(S, sockaddr_un($ARGV[0])) or do { print \"connect: $!\"; exit }; \
     $/ = undef; syswrite(S, <STDIN>); while (sysread(S, $b, 65536)) { print $b }";
 
+/// Connects many times, says so, and holds on until it is let go.
+const CROWD_CLIENT: &str = "use Socket; $| = 1; for (1 .. $ARGV[1]) { socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die; \
+    connect($s, sockaddr_un($ARGV[0])); push @s, $s } print \"there\"; <STDIN>";
+
 /// Numbers that no account has.
 const USER: u32 = 54_321;
 const GROUP: u32 = 54_322;
@@ -30,6 +34,15 @@ fn can_be_somebody_else() -> bool {
     can
 }
 
+/// A program run by this user in this group.
+#[expect(clippy::disallowed_methods, reason = "somebody else must be another process")]
+fn somebody(uid: u32, gid: u32, program: &str) -> Command {
+    let mut command = Command::new(PERL);
+    command.args(["-e", program]).env_clear().current_dir("/").uid(uid).gid(gid);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
 /// What the server answers to a peer of this user and this primary group.
 async fn ask_as(server: &Server, uid: u32, gid: u32, request: &str) -> String {
     let socket = server.socket.clone();
@@ -41,11 +54,7 @@ async fn ask_as(server: &Server, uid: u32, gid: u32, request: &str) -> String {
         false => format!("{request}\r\n"),
     };
     let answer = tokio::task::spawn_blocking(move || {
-        #[expect(clippy::disallowed_methods, reason = "somebody else must be another process")]
-        let mut command = Command::new(PERL);
-        command.args(["-e", CLIENT]).arg(&socket).env_clear().current_dir("/");
-        let mut child =
-            command.uid(uid).gid(gid).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = somebody(uid, gid, CLIENT).arg(&socket).spawn().unwrap();
         child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
         child.wait_with_output().unwrap().stdout
     });
@@ -101,25 +110,39 @@ async fn those_who_are_named_change_and_the_rest_is_refused() {
 }
 
 #[tokio::test]
-async fn a_user_is_in_the_groups_that_the_host_says() {
+async fn groups_count_by_their_names_too() {
     if !can_be_somebody_else() {
         return;
     }
-    // `daemon` is user 1 of group 1 everywhere; the group that the process has is another one.
+    // `daemon` is group 1 everywhere.
     let settings = ControlSettings { change_groups: vec!["daemon".into()], ..nobody_else() };
     let server = Server::start(settings).await;
     check(&ask_as(&server, OTHER, 1, CHANGE).await, "HTTP/1.1 20");
     check(&ask_as(&server, OTHER, OTHER, CHANGE).await, "HTTP/1.1 403");
 }
 
+/// More than are served and waited for.
+const CROWD: usize = 150;
+
 #[tokio::test]
-async fn others_cannot_keep_root_out() {
+async fn a_crowd_of_others_does_not_keep_root_out() {
+    if !can_be_somebody_else() {
+        return;
+    }
     let server =
         Server::start(ControlSettings { change_users: vec![USER.to_string()], ..nobody_else() }).await;
-    let mut open = Vec::new();
-    for _ in 0..8 {
-        open.push(tokio::net::UnixStream::connect(&server.socket).await.unwrap());
-    }
-    drop(open);
+    let mut command = somebody(USER, USER, CROWD_CLIENT);
+    let mut crowd = command.arg(&server.socket).arg(CROWD.to_string()).spawn().unwrap();
+    let mut output = crowd.stdout.take().unwrap();
+    let connected = tokio::task::spawn_blocking(move || {
+        let mut line = [0; 5];
+        output.read_exact(&mut line).unwrap();
+        line
+    });
+    assert_eq!(&connected.await.unwrap(), b"there");
     assert_eq!(server.get("/v1/status").await.status, 200);
+    assert!(server.post("/v1/runs", r#"{"operation":"scan"}"#).await.status.is_success());
+    drop(crowd.stdin.take());
+    crowd.wait().unwrap();
+    check(&ask_as(&server, USER, USER, READ).await, "HTTP/1.1 200");
 }
