@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: ours beside the peer, in turns, on this machine's own database and lists. It only reads the
 //! machine; reports go to a directory of its own.
 
+mod daemon;
 pub(crate) mod measure;
 mod table;
 
@@ -27,11 +28,12 @@ pub(crate) struct BenchArguments {
 enum Subject {
     Inventory,
     Scan,
+    Daemon,
     Size,
 }
 
 impl Subject {
-    const ALL: [Self; 3] = [Self::Inventory, Self::Scan, Self::Size];
+    const ALL: [Self; 4] = [Self::Inventory, Self::Scan, Self::Daemon, Self::Size];
 }
 
 struct Bench {
@@ -63,6 +65,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()
         let measured = match subject {
             Subject::Inventory => inventory(&bench),
             Subject::Scan => scan(&bench),
+            Subject::Daemon => daemon::idle(&bench),
             Subject::Size => size(&bench),
         };
         if let Err(error) = measured {
