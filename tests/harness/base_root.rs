@@ -34,7 +34,7 @@ done
 /// What a root has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
-    /// What is essential, and apt.
+    /// What is essential, apt, and the certificates that a host needs for S3.
     Apt,
     /// That, and systemd to boot it with.
     Systemd,
@@ -43,8 +43,8 @@ pub(crate) enum Base {
 impl Base {
     fn included(self) -> &'static str {
         match self {
-            Self::Apt => "apt",
-            Self::Systemd => "systemd,systemd-sysv,dbus",
+            Self::Apt => "ca-certificates",
+            Self::Systemd => "ca-certificates,systemd,systemd-sysv,dbus",
         }
     }
 

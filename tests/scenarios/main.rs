@@ -1,5 +1,6 @@
 //! The scenarios: what an operator does, with real parts. One module a theme; what they share is in the harness.
 
+mod apply;
 mod bad_input;
 mod executor;
 mod imds;
