@@ -10,7 +10,9 @@ use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
 use patchd_daemon::clock::{Clock, SystemClock};
+use patchd_daemon::control::{self, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
+use patchd_daemon::documents::Documents;
 use patchd_daemon::identity::Identities;
 use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
 use patchd_daemon::journal::{Journal, SharedJournal};
@@ -68,6 +70,7 @@ pub(crate) async fn run(
         Spool::open(state.join("spool"), SpoolLimits::default()).await.context("can't open the spool")?;
     let (settings_sender, receiver) = watch::channel(settings.clone());
     let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let documents = Documents::new(state.join("documents"));
     let identities = Arc::new(identities()?);
     let facts = AgentFacts {
         version: env!("CARGO_PKG_VERSION"),
@@ -84,12 +87,17 @@ pub(crate) async fn run(
         identities,
         settings: receiver.clone(),
         spool: spool.clone(),
-        documents: None,
+        documents: Some(documents.clone()),
         journal: journal.clone(),
         spooled: Arc::clone(&spooled),
     });
     let (agent, handle) = Agent::new(Arc::new(machine), clock, journal.clone(), settings, facts);
-    let deliverer = Deliverer { spool, settings: receiver, journal, spooled, waiting };
+    let deliverer =
+        Deliverer { spool, settings: receiver.clone(), journal: journal.clone(), spooled, waiting };
+    let sources = Sources { agent: handle.clone(), journal, documents };
+    let control = control::serve(&places.control_socket, receiver, sources, stop.clone())
+        .await
+        .context("can't serve the control socket")?;
 
     let parts = TaskTracker::new();
     let agent = parts.spawn(agent.run(stop.clone()));
@@ -104,7 +112,11 @@ pub(crate) async fn run(
         }
     };
     stop.cancel();
-    if tokio::time::timeout(DRAIN, parts.wait()).await.is_err() {
+    let drained = async {
+        control.stopped().await;
+        parts.wait().await;
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("not everything ended in time; the journal has what matters");
     }
     match ended {
