@@ -1,3 +1,4 @@
+//! Feeds arbitrary bytes to the check of stanzas that the ordinary tests run on the corpus. It judges nothing itself.
 #![no_main]
 
 #[path = "../checks/host.rs"]
