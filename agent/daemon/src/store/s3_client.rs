@@ -41,7 +41,8 @@ fn behavior() -> BehaviorVersion {
 /// A client for these settings, or the sentence that says what is missing.
 pub(super) async fn build(settings: &S3Settings) -> Result<Client, String> {
     let metadata = metadata_client(settings)?;
-    let region = region(settings, &metadata).await?;
+    let endpoint = settings.endpoint_url.clone().or_else(endpoint_of_environment);
+    let region = region(settings, endpoint.is_some(), &metadata).await?;
     let credentials = DefaultCredentialsChain::builder()
         .configure(ProviderConfig::without_region().with_behavior_version(Some(behavior())))
         .region(region.clone())
@@ -65,11 +66,12 @@ pub(super) async fn build(settings: &S3Settings) -> Result<Client, String> {
             TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build(),
         )
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build());
-    if let Some(url) = &settings.endpoint_url {
+    let path_style = settings.path_style || endpoint.as_deref().is_some_and(has_no_buckets_as_hosts);
+    if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
     let shared = loader.load().await;
-    let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(settings.path_style).build();
+    let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).build();
     Ok(Client::from_conf(config))
 }
 
@@ -88,13 +90,36 @@ fn metadata_client(settings: &S3Settings) -> Result<imds::Client, String> {
     Ok(builder.build())
 }
 
-async fn region(settings: &S3Settings, metadata: &imds::Client) -> Result<Region, String> {
+/// The S3 server that the environment names, as every AWS tool reads it.
+fn endpoint_of_environment() -> Option<String> {
+    let is_ignored = std::env::var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        .is_ok_and(|word| word.eq_ignore_ascii_case("true"));
+    let named = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+    if is_ignored { None } else { named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL")) }
+}
+
+/// Whether a server's name can't have a bucket's name in front of it: `localhost`, `minio`, an address.
+fn has_no_buckets_as_hosts(endpoint: &str) -> bool {
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    if authority.starts_with('[') {
+        return true;
+    }
+    let host = authority.split(':').next().unwrap_or_default();
+    !host.contains('.') || host.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+async fn region(
+    settings: &S3Settings,
+    has_custom_endpoint: bool,
+    metadata: &imds::Client,
+) -> Result<Region, String> {
     if let Some(region) = &settings.region {
         return Ok(Region::new(region.clone()));
     }
     let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    let found = if settings.endpoint_url.is_some() {
+    let found = if has_custom_endpoint {
         chain.or_else(Region::new(REGION_OF_CUSTOM_ENDPOINTS)).region().await
     } else {
         chain.or_else(ImdsRegionProvider::builder().imds_client(metadata.clone()).build()).region().await
@@ -102,4 +127,21 @@ async fn region(settings: &S3Settings, metadata: &imds::Client) -> Result<Region
     found.ok_or_else(|| {
         "the region of the bucket is not known: set `region` of the store, or AWS_REGION".into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_no_buckets_as_hosts;
+
+    #[test]
+    fn buckets_are_paths_where_they_can_not_be_hosts() {
+        for endpoint in
+            ["http://localhost:8333", "http://127.0.0.1:8333/x", "http://[::1]:8333", "http://minio"]
+        {
+            assert!(has_no_buckets_as_hosts(endpoint), "{endpoint}");
+        }
+        for endpoint in ["https://s3.eu-west-1.amazonaws.com", "https://s3.example.org:8333/"] {
+            assert!(!has_no_buckets_as_hosts(endpoint), "{endpoint}");
+        }
+    }
 }
