@@ -4,6 +4,7 @@ mod apply;
 mod bad_input;
 mod executor;
 mod imds;
+mod once;
 mod s3;
 mod s3_requests;
 mod scan;
