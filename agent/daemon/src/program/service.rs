@@ -63,6 +63,8 @@ pub(crate) async fn run(
     logs: LogHandle,
 ) -> Result<()> {
     let clock = SystemClock;
+    // From here on a signal waits for its turn instead of ending the process.
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
     let stop = CancellationToken::new();
     let (executor, _child) = helper.client(&places.executor_socket)?;
     let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
@@ -106,10 +108,7 @@ pub(crate) async fn run(
     systemd::ready();
     let ended = tokio::select! {
         ended = agent => Some(ended),
-        result = obey_signals(places.config_root.clone(), handle, settings_sender, logs) => {
-            result?;
-            None
-        }
+        () = obey(signals, places.config_root.clone(), handle, settings_sender, logs) => None,
     };
     stop.cancel();
     let drained = async {
@@ -139,17 +138,17 @@ async fn open_journal(path: PathBuf, now: Timestamp) -> Result<SharedJournal> {
 }
 
 /// Returns when a signal says to stop; another one has the configuration read again.
-async fn obey_signals(
+async fn obey(
+    mut signals: Signals,
     config_root: PathBuf,
     agent: AgentHandle,
     settings: watch::Sender<Settings>,
     logs: LogHandle,
-) -> Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
+) {
     while let Some(signal) = signals.next().await {
         if signal != SIGHUP {
             tracing::info!(signal, "stopping");
-            return Ok(());
+            return;
         }
         let root = Root::at(&config_root);
         match tokio::task::spawn_blocking(move || config_files::load(&root)).await {
@@ -167,5 +166,4 @@ async fn obey_signals(
             Err(error) => tracing::error!(%error, "reading the configuration broke"),
         }
     }
-    Ok(())
 }
