@@ -55,7 +55,8 @@ async fn ask_as(server: &Server, uid: u32, gid: u32, request: &str) -> String {
     };
     let answer = tokio::task::spawn_blocking(move || {
         let mut child = somebody(uid, gid, CLIENT).arg(&socket).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+        // A client that may not connect says so and ends, perhaps before it was told what to ask.
+        let _ = child.stdin.take().unwrap().write_all(request.as_bytes());
         child.wait_with_output().unwrap().stdout
     });
     String::from_utf8(answer.await.unwrap()).unwrap()
