@@ -93,11 +93,15 @@ fn program(places: &Places) -> Result<PathBuf> {
     }
 }
 
-/// Makes a directory that belongs to whom patchd will be.
+/// The directories that are patchd's own, whoever made them.
+const OWN: [&str; 2] = ["/var/lib/patchd", "/run/patchd"];
+
+/// Makes a directory that belongs to whom patchd will be. One that somebody else made elsewhere stays as it is.
 pub(crate) fn own_directory(directory: &Path) -> Result<()> {
+    let is_ours = !directory.exists() || OWN.iter().any(|own| directory == Path::new(own));
     durable::create_directories(directory, 0o750)
         .with_context(|| format!("can't make the directory {}", directory.display()))?;
-    if let Some(user) = user()? {
+    if is_ours && let Some(user) = user()? {
         chown(directory, Some(user.uid), Some(user.gid))
             .with_context(|| format!("can't give {} to {USER}", directory.display()))?;
     }
