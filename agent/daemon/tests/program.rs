@@ -64,8 +64,7 @@ impl Stage {
             .env("NOTIFY_SOCKET", self.path("notify.sock"))
             .env("WATCHDOG_USEC", "400000")
             .env_remove("JOURNAL_STREAM")
-            // Nobody answers there, and nobody is waited for.
-            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

@@ -38,9 +38,16 @@ pub(crate) const STATE: &str = "/var/lib/patchd";
 /// How long parts have to end after they were told to.
 const DRAIN: Duration = Duration::from_millis(1_500);
 
+/// With this variable AWS's own tools are told to ask no metadata service.
+const METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+
 /// Who this host is, asked of the metadata service where AWS's tools would ask it.
 pub(crate) fn identities() -> Result<Identities> {
-    let url = std::env::var(BASE_URL_VARIABLE).ok().filter(|url| !url.is_empty());
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    if variable(METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(Identities::new(&Root::host(), None));
+    }
+    let url = variable(BASE_URL_VARIABLE);
     let service = MetadataService::new(url.as_deref().unwrap_or(DEFAULT_BASE_URL))
         .context("can't make a client for the metadata service")?;
     Ok(Identities::new(&Root::host(), Some(service)))
