@@ -35,6 +35,8 @@ impl Deliverer {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut store = store_of(&self.settings.borrow_and_update().store);
         loop {
+            // Before the store is asked, which takes its time: what was just written waits from now on.
+            self.count().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 flushed = self.spool.flush(&store) => match flushed {

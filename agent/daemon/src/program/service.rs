@@ -78,7 +78,8 @@ pub(crate) async fn run(
     let spool =
         Spool::open(state.join("spool"), SpoolLimits::default()).await.context("can't open the spool")?;
     let (settings_sender, receiver) = watch::channel(settings.clone());
-    let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let left = spool.contents().await.context("can't read the spool")?.reports;
+    let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(left)));
     let documents = Documents::new(state.join("documents"));
     let identities = Arc::new(identities()?);
     let facts = AgentFacts {
