@@ -4,6 +4,7 @@
 //! and that run starts the one process and reports. Its own few megabytes are the floor of what can be told: a started
 //! process counts the memory that it was forked with.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,10 +23,9 @@ pub(crate) struct Sample {
     pub(crate) peak_kib: u64,
 }
 
-/// Measures one run of `line` in `directory`. It must succeed.
+/// Measures one run of `line` in `directory` with the help of `xtask`. It must succeed.
 #[expect(clippy::disallowed_methods, reason = "the place of the benchmark that starts processes")]
-pub(super) fn sample(line: &[String], directory: &std::path::Path) -> Result<Sample> {
-    let xtask = std::env::current_exe().context("finding xtask itself")?;
+pub(super) fn sample(xtask: &Path, line: &[String], directory: &Path) -> Result<Sample> {
     let mut command = Command::new(xtask);
     command.arg(MARK).args(line).current_dir(directory).env("LC_ALL", "C").stdin(Stdio::null());
     let output = command.output().context("starting xtask itself")?;

@@ -42,11 +42,16 @@ struct Bench {
     release: PathBuf,
     /// Reports go here; contenders run here.
     scratch: tempfile::TempDir,
+    /// A copy of xtask itself, since cargo may replace the original meanwhile.
+    measurer: PathBuf,
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(&workspace.root);
+    let scratch = tempfile::tempdir().context("making a directory for reports")?;
+    let measurer = scratch.path().join("xtask");
+    shell.copy_file(std::env::current_exe().context("finding xtask itself")?, &measurer)?;
     let subjects = match arguments.only.as_slice() {
         [] => Subject::ALL.to_vec(),
         only => only.to_vec(),
@@ -58,8 +63,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()
         false => vec!["-p", "patchd", "-p", "patchd-executor"],
     };
     cmd!(shell, "cargo build --release --locked -p patchctl {others...}").run()?;
-    let scratch = tempfile::tempdir().context("making a directory for reports")?;
-    let bench = Bench { arguments, release: workspace.target.join("release"), scratch };
+    let bench = Bench { arguments, release: workspace.target.join("release"), scratch, measurer };
     let mut failed = 0;
     for subject in subjects {
         let measured = match subject {
@@ -88,7 +92,7 @@ impl Bench {
     fn race(&self, contenders: &mut [Contender]) -> Result<()> {
         for round in 0..=self.arguments.rounds {
             for contender in contenders.iter_mut() {
-                let sample = measure::sample(&contender.line, self.scratch.path())?;
+                let sample = measure::sample(&self.measurer, &contender.line, self.scratch.path())?;
                 if round > 0 {
                     contender.samples.push(sample);
                 }
