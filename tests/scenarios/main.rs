@@ -2,6 +2,7 @@
 
 mod apply;
 mod bad_input;
+mod daemon;
 mod executor;
 mod imds;
 mod once;
