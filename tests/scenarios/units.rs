@@ -1,11 +1,13 @@
 //! The units as systemd runs them: a booted root, the packages' files in their places, and the sandbox in force.
 
-use anyhow::Result;
-use patchd_tests::agent_host::install_units;
+use anyhow::{Context, Result};
+use patchd_tests::agent_host::{ALWAYS_OPEN, install_units};
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
 use patchd_tests::command;
 use patchd_tests::outcome::is_root_or_skipped;
+use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
+use patchd_tests::wait;
 
 #[test]
 fn a_root_boots_and_nothing_in_it_fails() -> Result<()> {
@@ -35,5 +37,60 @@ fn the_units_are_sound_and_the_daemon_is_shut_in() -> Result<()> {
     let exposure =
         ["systemd-analyze", "security", "--offline=true", "--no-pager", EXPOSURE_LIMIT, "patchd.service"];
     root.run(exposure)?;
+    Ok(())
+}
+
+#[test]
+fn systemd_starts_the_daemon_which_has_the_root_helper_apply() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let root = AptRoot::fresh_with_systemd()?;
+    let repository = LocalRepository::create(&root)?;
+    repository.publish(Suite::Release, &[ToyPackage::new("lab-plain", "1.0")])?;
+    root.run(["apt-get", "update"])?;
+    root.run(["apt-get", "install", "-y", "lab-plain"])?;
+    repository.publish(Suite::Security, &[ToyPackage::new("lab-plain", "1.1")])?;
+    install_units(&root)?;
+    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+
+    let booted = Booted::boot(&root)?;
+    let show = |unit: &str, property: &str| -> Result<String> {
+        Ok(booted
+            .run(["systemctl", "show", "--value", "--property", property, unit])?
+            .stdout
+            .trim()
+            .to_owned())
+    };
+    let told = || booted.journal();
+    wait::until("patchd to be ready", 20, || {
+        Ok((show("patchd.service", "ActiveState")? == "active").then_some(()))
+    })
+    .with_context(told)?;
+    // The machine booted long ago, so the first minutes of a boot, which patchd leaves to others, are over.
+    wait::until("the fix", 90, || {
+        let state = booted.run(["dpkg-query", "-W", "-f=${Version}|${Status}", "lab-plain"])?.stdout;
+        Ok((state == "1.1|install ok installed").then_some(()))
+    })
+    .with_context(told)?;
+    assert_eq!(show("patchd-executor.service", "NRestarts")?, "0");
+    wait::until("the report", 20, || {
+        let found = booted.run(["find", "/var/lib/patchd/reports/v1/reports", "-name", "*-apply-*.json.gz"]);
+        Ok(found.ok().filter(|found| !found.stdout.is_empty()))
+    })
+    .with_context(told)?;
+    // Structured: a run can be followed by its id.
+    let fields = booted.run(["journalctl", "--no-pager", "-o", "verbose", "-u", "patchd.service"])?.stdout;
+    for field in ["RUN_ID=", "PHASE="] {
+        assert!(fields.contains(field), "no {field} in:\n{fields}");
+    }
+    let process = show("patchd.service", "MainPID")?;
+    let status = booted.run(["cat", &format!("/proc/{process}/status")])?.stdout;
+    for line in ["CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "no {line} in:\n{status}");
+    }
+    // It fails if patchd needs longer, since systemd waits for its end.
+    booted.run(["timeout", "2", "systemctl", "stop", "patchd.service"])?;
+    assert_eq!(show("patchd.service", "Result")?, "success");
     Ok(())
 }
