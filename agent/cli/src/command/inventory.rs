@@ -37,6 +37,9 @@ fn read_here(arguments: &InventoryArguments, output: &mut Output) -> Result<Exit
     } else {
         output.lines(&view::listing::inventory(&document, &own_view(output)))?;
     }
-    once::check_readable(&inventory)?;
+    let readable = once::check_readable(&inventory);
+    // The process ends here, and takes its ten thousand strings with it: freeing each first is a tenth of the work.
+    std::mem::forget((inventory, document));
+    readable?;
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::{LzmaReader, XzReader};
 use ruzstd::decoding::StreamingDecoder;
 
+use crate::apt::ahead::ReadAhead;
 use crate::apt::list_files::Compression;
 use crate::read::RegularFile;
 
@@ -18,8 +19,20 @@ const CHUNK: usize = 64 << 10;
 /// Debian's archive stay at 8 MiB.
 const MAX_WINDOW: u64 = 16 << 20;
 
+/// A list of this size and more is worth a second thread, in bytes as it is stored.
+const LARGE: u64 = 1 << 20;
+
 /// Opens the stream of a list. `None` where the compression is one that this build can't read.
 pub fn open(file: RegularFile, compression: Compression) -> io::Result<Option<Box<dyn Read>>> {
+    let is_worth_a_thread = LARGE <= file.size() && compression != Compression::None;
+    Ok(match decoder(file, compression)? {
+        Some(stream) if is_worth_a_thread => Some(Box::new(ReadAhead::new(stream)?)),
+        Some(stream) => Some(stream),
+        None => None,
+    })
+}
+
+fn decoder(file: RegularFile, compression: Compression) -> io::Result<Option<Box<dyn Read + Send>>> {
     let source = BufReader::with_capacity(CHUNK, file);
     let max_kib = u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX);
     Ok(Some(match compression {

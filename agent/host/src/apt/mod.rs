@@ -2,6 +2,7 @@
 //!
 //! `read_offers` is the way in. It fetches nothing, and says in the problems what it could not know.
 
+mod ahead;
 pub mod candidate;
 mod child;
 pub mod closure;
