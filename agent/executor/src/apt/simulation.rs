@@ -41,7 +41,7 @@ impl Simulation {
     }
 
     /// Reads the output of a dry run. The inventory tells which package a line without architecture means.
-    pub(super) fn parse(output: &str, inventory: &Inventory) -> Result<Self, UnreadableSimulation> {
+    pub(crate) fn parse(output: &str, inventory: &Inventory) -> Result<Self, UnreadableSimulation> {
         let mut simulation = Self::default();
         for line in output.lines() {
             let unreadable = || UnreadableSimulation { line: line.chars().take(500).collect() };
@@ -170,6 +170,21 @@ mod tests {
             "Remv ",
         ] {
             assert!(Simulation::parse(line, &inventory()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_corpus_of_the_fuzz_target_is_read_or_refused() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/apt_simulation");
+        let read =
+            |name: &str| String::from_utf8_lossy(&std::fs::read(corpus.join(name)).unwrap()).into_owned();
+        let parsed = |name| Simulation::parse(&read(name), &inventory());
+        assert_eq!(parsed("typical").unwrap().changes.len(), 2);
+        assert_eq!(parsed("removals").unwrap().removals.len(), 2);
+        assert!(parsed("cut").is_err() && parsed("garbage").is_err());
+        for name in ["typical", "removals"] {
+            let read = parsed(name).unwrap();
+            assert!(read.changes.is_sorted() && read.removals.is_sorted());
         }
     }
 
