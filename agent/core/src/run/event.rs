@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::package::{PackageId, PackageName, Version};
+use crate::package::{PackageId, Version};
 use crate::plan::{Plan, PlannedChange};
 use crate::report::{Assessment, RunRecord};
 use crate::window::Verdict;
@@ -124,7 +124,7 @@ pub struct Findings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Simulation {
     pub changes: Vec<PlannedChange>,
-    pub removals: Vec<PackageName>,
+    pub removals: Vec<PackageId>,
     /// Why the package manager would not do it, if it would not.
     pub refusal: Option<String>,
 }

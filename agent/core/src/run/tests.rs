@@ -177,7 +177,10 @@ fn a_dependency_that_the_dry_run_adds_is_tried_again_and_then_must_be_the_same()
 fn a_removal_or_a_missing_change_ends_the_run() {
     let removal = Event::Simulated(Simulation {
         changes: vec![openssl()],
-        removals: vec![PackageName::parse("sshd").unwrap()],
+        removals: vec![PackageId {
+            name: PackageName::parse("sshd").unwrap(),
+            architecture: Architecture::parse("amd64").unwrap(),
+        }],
         refusal: None,
     });
     for simulation in [removal, simulated(&[library()])] {
@@ -352,7 +355,7 @@ fn any_simulation() -> impl Strategy<Value = Event> {
         1 => Just(simulated(&[])),
         1 => Just(Event::Simulated(Simulation {
             changes: vec![openssl()],
-            removals: vec![PackageName::parse("sshd").unwrap()],
+            removals: vec![PackageId { name: PackageName::parse("sshd").unwrap(), architecture: Architecture::parse("amd64").unwrap() }],
             refusal: None,
         })),
         1 => Just(Event::Simulated(Simulation { changes: vec![], removals: vec![], refusal: Some("no".into()) })),

@@ -1,9 +1,13 @@
-//! A plan: exactly which packages go from which version to which. Who may carry it out, and when, is not its concern.
+//! A plan: exactly which packages go from which version to which, and which go away. How it is cut is in `steps`, what
+//! it needs in `need`. Who may carry it out, and when, is not its concern.
+
+pub mod need;
+pub mod steps;
 
 use thiserror::Error;
 
 use crate::compliance::{Judgement, WaitReason};
-use crate::package::{PackageId, PackageName, Version};
+use crate::package::{PackageId, Version};
 
 /// One package that the plan moves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,18 +27,31 @@ pub enum InvalidPlan {
     Twice(PackageId),
     #[error("the plan would leave {0} at the version that it has")]
     NoChange(PackageId),
+    #[error("the plan would both change and remove {0}")]
+    ChangedAndRemoved(PackageId),
 }
 
-/// A set of changes that is applied as a whole or not at all.
+/// A set of changes that is asked for as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     changes: Vec<PlannedChange>,
+    removals: Vec<PackageId>,
 }
 
 impl Plan {
     /// Sorts the changes and refuses a set that contradicts itself.
-    pub fn try_new(mut changes: Vec<PlannedChange>) -> Result<Self, InvalidPlan> {
+    pub fn try_new(changes: Vec<PlannedChange>) -> Result<Self, InvalidPlan> {
+        Self::with_removals(changes, Vec::new())
+    }
+
+    /// The same with packages that go away for it: only where policy names them.
+    pub fn with_removals(
+        mut changes: Vec<PlannedChange>,
+        mut removals: Vec<PackageId>,
+    ) -> Result<Self, InvalidPlan> {
         changes.sort();
+        removals.sort();
+        removals.dedup();
         if changes.is_empty() {
             return Err(InvalidPlan::Empty);
         }
@@ -42,10 +59,13 @@ impl Plan {
             return Err(InvalidPlan::NoChange(still.package.clone()));
         }
         let twice = changes.iter().zip(changes.iter().skip(1)).find(|(a, b)| a.package == b.package);
-        match twice {
-            Some((twice, _)) => Err(InvalidPlan::Twice(twice.package.clone())),
-            None => Ok(Self { changes }),
+        if let Some((twice, _)) = twice {
+            return Err(InvalidPlan::Twice(twice.package.clone()));
         }
+        if let Some(both) = changes.iter().find(|change| removals.contains(&change.package)) {
+            return Err(InvalidPlan::ChangedAndRemoved(both.package.clone()));
+        }
+        Ok(Self { changes, removals })
     }
 
     /// What the baseline asks for and nothing but a window keeps back; `None` if there is nothing.
@@ -73,8 +93,13 @@ impl Plan {
         &self.changes
     }
 
+    /// Sorted, none of them changed, mostly empty.
+    pub fn removals(&self) -> &[PackageId] {
+        &self.removals
+    }
+
     /// What stands in `theirs` and not here, and the other way round: empty when a dry run reproduced the plan.
-    pub fn difference(&self, theirs: &[PlannedChange], removals: &[PackageName]) -> Vec<String> {
+    pub fn difference(&self, theirs: &[PlannedChange], removals: &[PackageId]) -> Vec<String> {
         let mut lines = Vec::new();
         let text = |change: &PlannedChange| {
             let from = change.from.as_ref().map_or("(new)", Version::as_str);
@@ -90,7 +115,10 @@ impl Plan {
                 lines.push(format!("simulated but not planned: {}", text(change)));
             }
         }
-        lines.extend(removals.iter().map(|name| format!("would remove: {name}")));
+        let unplanned = removals.iter().filter(|package| !self.removals.contains(package));
+        lines.extend(unplanned.map(|package| format!("would remove: {package}")));
+        let kept = self.removals.iter().filter(|package| !removals.contains(package));
+        lines.extend(kept.map(|package| format!("would not remove: {package}")));
         lines
     }
 }
@@ -99,7 +127,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::compliance::{Counts, Update};
-    use crate::package::Architecture;
+    use crate::package::{Architecture, PackageName};
 
     fn change(name: &str, from: Option<&str>, to: &str) -> PlannedChange {
         PlannedChange {
@@ -158,14 +186,14 @@ mod tests {
     fn a_dry_run_that_differs_is_told_line_by_line() {
         let plan = Plan::try_new(vec![change("a", Some("1"), "2")]).unwrap();
         assert_eq!(plan.difference(&[change("a", Some("1"), "2")], &[]), Vec::<String>::new());
-        let gone = [PackageName::parse("c").unwrap()];
+        let gone = [change("c", None, "1").package];
         assert_eq!(
             plan.difference(&[change("a", Some("1"), "3"), change("b", None, "1")], &gone),
             [
                 "planned but not simulated: a:amd64 1 -> 2",
                 "simulated but not planned: a:amd64 1 -> 3",
                 "simulated but not planned: b:amd64 (new) -> 1",
-                "would remove: c",
+                "would remove: c:amd64",
             ]
         );
     }
