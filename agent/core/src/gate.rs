@@ -3,11 +3,18 @@
 //! All gates are asked, so that an operator sees all that is in the way at once. What can't be told counts as shut.
 //! It observes nothing itself, and opening a gate is no permission: the executor checks root's policy again.
 
-use jiff::Timestamp;
+#[cfg(test)]
+mod tests;
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::plan::need::Filesystem;
 use crate::problem::{Problem, ProblemKind};
 use crate::report::Assessment;
 use crate::window::{Occurrence, Verdict};
+
+/// The memory that a package manager and its scripts want to find free, in bytes.
+pub const MIN_MEMORY: u64 = 64 << 20;
 
 /// One shut gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +25,27 @@ pub enum Shut {
     OutsideWindow {
         next: Option<Timestamp>,
     },
+    /// Policy forbids changes for a time.
+    Frozen {
+        until: Timestamp,
+        reason: String,
+    },
+    /// The next step could still be under way at the cutoff.
+    WontFit {
+        needed: SignedDuration,
+        left: SignedDuration,
+    },
+    /// A file system has no room for what a step writes, or takes nothing at all.
+    NoRoom {
+        detail: String,
+    },
+    NoMemory {
+        available: u64,
+    },
+    /// Somebody else's package manager is at work.
+    Locked {
+        detail: String,
+    },
     /// The lists could not all be fetched: what would be planned from them may be a mix of two states.
     RefreshFailed {
         detail: String,
@@ -26,12 +54,20 @@ pub enum Shut {
     DatabaseInterrupted {
         detail: String,
     },
-    /// A list comes from the future: a clock is wrong, and windows are told by clocks.
+    /// A clock is wrong or may be, and windows are told by clocks.
     ClockUntrusted {
         detail: String,
     },
     /// Something that the plan rests on is unknown.
     AssessmentIncomplete {
+        detail: String,
+    },
+    /// One of the operator's own checks said no.
+    HookFailed {
+        detail: String,
+    },
+    /// Root's own rules, as the executor reads them, say no.
+    Forbidden {
         detail: String,
     },
 }
@@ -43,10 +79,17 @@ impl Shut {
             Self::Paused => "paused",
             Self::NoWindow => "no_window",
             Self::OutsideWindow { .. } => "outside_window",
+            Self::Frozen { .. } => "freeze",
+            Self::WontFit { .. } => "wont_fit",
+            Self::NoRoom { .. } => "disk",
+            Self::NoMemory { .. } => "memory",
+            Self::Locked { .. } => "locked",
             Self::RefreshFailed { .. } => "refresh_failed",
             Self::DatabaseInterrupted { .. } => "database_interrupted",
             Self::ClockUntrusted { .. } => "clock_untrusted",
             Self::AssessmentIncomplete { .. } => "assessment_incomplete",
+            Self::HookFailed { .. } => "hook_failed",
+            Self::Forbidden { .. } => "forbidden",
         }
     }
 
@@ -57,48 +100,159 @@ impl Shut {
             Self::NoWindow => "no window is configured, so patchd changes nothing".into(),
             Self::OutsideWindow { next: Some(next) } => format!("the next window opens at {next}"),
             Self::OutsideWindow { next: None } => "no window is open, and none will open again".into(),
+            Self::Frozen { until, reason } => format!("changes are frozen until {until}: {reason}"),
+            Self::WontFit { needed, left } => {
+                let (needed, left) = (needed.as_secs(), left.as_secs().max(0));
+                format!("the next step may take {needed} s, and {left} s are left before the cutoff")
+            }
+            Self::NoMemory { available } => {
+                let (free, wanted) = (available >> 20, MIN_MEMORY >> 20);
+                format!("{free} MiB of memory are available, and a package manager wants {wanted}")
+            }
+            Self::Locked { detail } => format!("another package manager is at work: {detail}"),
             Self::RefreshFailed { detail } => format!("the package lists could not all be fetched: {detail}"),
             Self::DatabaseInterrupted { detail } => {
                 format!("a transaction was cut and the package database needs repair: {detail}")
             }
-            Self::ClockUntrusted { detail } => format!("a clock is wrong: {detail}"),
+            Self::ClockUntrusted { detail } => format!("the clock can't be trusted: {detail}"),
             Self::AssessmentIncomplete { detail } => format!("the assessment is incomplete: {detail}"),
+            Self::HookFailed { detail } => format!("a pre-patch hook said no: {detail}"),
+            Self::NoRoom { detail } | Self::Forbidden { detail } => detail.clone(),
         }
     }
 }
 
-/// What the gates look at.
-#[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
-    pub window: &'a Verdict,
-    pub is_paused: bool,
-    pub assessment: &'a Assessment,
+/// Whether windows can be told by this clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    Synchronised,
+    /// It is not, or nobody can tell, and policy says that this host does without.
+    NotRequired,
+    Unsynchronised,
+    /// It was set while patchd looked: by how much, in a sentence.
+    Jumped {
+        detail: String,
+    },
+    Unknown {
+        detail: String,
+    },
 }
 
-/// The open window if every gate is open, else every gate that is shut.
-pub fn check(situation: &Situation<'_>) -> Result<Occurrence, Vec<Shut>> {
+/// A time without changes, as policy has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    pub until: Timestamp,
+    pub reason: String,
+}
+
+/// Root's word that a plan may run now, outside of every window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub reason: String,
+    pub until: Timestamp,
+}
+
+/// What the gates look at. It is all in the journal, so that the same verdict follows from it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    pub now: Timestamp,
+    pub window: Verdict,
+    pub is_paused: bool,
+    pub freeze: Option<Freeze>,
+    pub clock: Clock,
+    pub filesystems: Vec<Filesystem>,
+    /// `None` if nobody can tell: then it is no reason to wait.
+    pub available_memory: Option<u64>,
+    pub grant: Option<Grant>,
+    /// What is kept of the window for a reboot.
+    pub reserve: SignedDuration,
+    /// How long one transaction may be meant to take, so that a stop request is honoured in time.
+    pub longest_transaction: SignedDuration,
+}
+
+/// What an open gate lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    /// The window's name, or the grant's reason.
+    pub by: Permission,
+    /// The time that a transaction may be meant to take.
+    pub time: SignedDuration,
+}
+
+/// Whose word a change rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    Window(Occurrence),
+    Grant(Grant),
+}
+
+impl Permission {
+    /// The name that records use.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Window(occurrence) => occurrence.name.clone(),
+            Self::Grant(grant) => format!("granted by root: {}", grant.reason),
+        }
+    }
+}
+
+/// A permit if every gate is open, else every gate that is shut.
+pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec<Shut>> {
     let mut shut = Vec::new();
-    if situation.is_paused {
+    if observed.is_paused {
         shut.push(Shut::Paused);
     }
-    let open = match situation.window {
-        Verdict::Open(occurrence) => Some(occurrence),
-        Verdict::NoneConfigured => {
+    if let Some(Freeze { until, reason }) = &observed.freeze {
+        shut.push(Shut::Frozen { until: *until, reason: reason.clone() });
+    }
+    let permission = match (&observed.grant, &observed.window) {
+        (Some(grant), _) if observed.now < grant.until => Some(Permission::Grant(grant.clone())),
+        (_, Verdict::Open(occurrence)) => Some(Permission::Window(occurrence.clone())),
+        (_, Verdict::NoneConfigured) => {
             shut.push(Shut::NoWindow);
             None
         }
-        Verdict::Shut { next } => {
+        (_, Verdict::Shut { next }) => {
             shut.push(Shut::OutsideWindow { next: next.as_ref().map(|occurrence| occurrence.start) });
             None
         }
     };
-    if let Assessment::Incomplete { because } = situation.assessment {
+    // Root, present, knows what time it is.
+    if !matches!(permission, Some(Permission::Grant(_))) {
+        shut.extend(shut_by_clock(&observed.clock));
+    }
+    if let Some(available) = observed.available_memory.filter(|&available| available < MIN_MEMORY) {
+        shut.push(Shut::NoMemory { available });
+    }
+    if let Assessment::Incomplete { because } = assessment {
         shut.extend(because.iter().filter_map(shut_by));
     }
-    match open {
-        Some(open) if shut.is_empty() => Ok(open.clone()),
+    match permission {
+        Some(by) if shut.is_empty() => Ok(Permit { time: time_left(observed, &by), by }),
         _ => Err(shut),
     }
+}
+
+/// What is left before the cutoff, the reserve taken off.
+fn time_left(observed: &Observed, by: &Permission) -> SignedDuration {
+    let end = match by {
+        Permission::Window(occurrence) => occurrence.cutoff,
+        Permission::Grant(grant) => grant.until,
+    };
+    let left = end.duration_since(observed.now).saturating_sub(observed.reserve);
+    left.min(observed.longest_transaction)
+}
+
+fn shut_by_clock(clock: &Clock) -> Option<Shut> {
+    let detail = match clock {
+        Clock::Synchronised | Clock::NotRequired => return None,
+        Clock::Unsynchronised => {
+            "it is not synchronised; start a time service, or set clock.require_synchronised = false".into()
+        }
+        Clock::Jumped { detail } => detail.clone(),
+        Clock::Unknown { detail } => format!("whether it is synchronised can't be told: {detail}"),
+    };
+    Some(Shut::ClockUntrusted { detail })
 }
 
 /// The gate that a problem of an incomplete assessment shuts, if it shuts one.
@@ -123,50 +277,12 @@ fn shut_by(problem: &Problem) -> Option<Shut> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::problem::Weight;
-
-    fn open() -> Verdict {
-        let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
-        Verdict::Open(Occurrence { start: at(1), cutoff: at(2), end: at(3), name: "night".into() })
-    }
-
-    fn incomplete(kinds: &[ProblemKind]) -> Assessment {
-        let problem = |&kind| Problem::new(kind, Weight::Incomplete, "/lists", "is wrong");
-        Assessment::Incomplete { because: kinds.iter().map(problem).collect() }
-    }
-
-    #[track_caller]
-    fn check_codes(window: &Verdict, is_paused: bool, assessment: &Assessment, expected: &[&str]) {
-        let codes: Vec<_> = match check(&Situation { window, is_paused, assessment }) {
-            Ok(_) => Vec::new(),
-            Err(shut) => shut.iter().map(Shut::code).collect(),
-        };
-        assert_eq!(codes, expected);
-    }
-
-    #[test]
-    fn every_shut_gate_is_named_and_all_of_them() {
-        check_codes(&open(), false, &Assessment::Complete, &[]);
-        check_codes(&Verdict::NoneConfigured, false, &Assessment::Complete, &["no_window"]);
-        let all =
-            incomplete(&[ProblemKind::RefreshFailed, ProblemKind::Interrupted, ProblemKind::NotYetValid]);
-        let expected =
-            ["paused", "outside_window", "refresh_failed", "database_interrupted", "clock_untrusted"];
-        check_codes(&Verdict::Shut { next: None }, true, &all, &expected);
-    }
-
-    #[test]
-    fn an_old_list_of_one_repository_does_not_keep_the_others_updates_back() {
-        let old = [ProblemKind::NotRefreshed, ProblemKind::Stale, ProblemKind::Expired];
-        check_codes(&open(), false, &incomplete(&old), &[]);
-        check_codes(
-            &open(),
-            false,
-            &incomplete(&[ProblemKind::Stale, ProblemKind::Malformed]),
-            &["assessment_incomplete"],
-        );
+/// Whether the package database was left half way by somebody's transaction.
+pub fn is_interrupted(assessment: &Assessment) -> bool {
+    match assessment {
+        Assessment::Complete => false,
+        Assessment::Incomplete { because } => {
+            because.iter().any(|problem| problem.kind == ProblemKind::Interrupted)
+        }
     }
 }

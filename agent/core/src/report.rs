@@ -71,10 +71,22 @@ pub struct Change {
     pub is_done: bool,
 }
 
-/// One call of the package manager.
+/// What a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionKind {
+    /// Packages were changed by plan.
+    Apply,
+    /// The package database was made whole after a cut.
+    Repair,
+    /// The operator's own programs.
+    Hooks,
+}
+
+/// One call of the package manager, with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
     pub id: String,
+    pub kind: TransactionKind,
     pub started_at: Timestamp,
     pub took: SignedDuration,
     /// The exit code, told for completeness: the verdict is in the changes.
@@ -121,12 +133,45 @@ impl RunVerdict {
     }
 }
 
+/// Packages that were planned and did not get where they should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setback {
+    pub packages: Vec<PackageId>,
+    pub why: String,
+    /// The last words of the package that failed; empty where none did.
+    pub output: Vec<String>,
+}
+
 /// What an apply run adds to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
     pub verdict: RunVerdict,
+    /// Whose word the changes rested on: a window's name, or a grant's reason.
     pub window: Option<String>,
     pub transactions: Vec<Transaction>,
+    /// What was tried and failed, or can't go.
+    pub failed: Vec<Setback>,
+    /// What was planned and not tried.
+    pub waiting: Vec<Setback>,
+    /// What happened on the way that somebody should know.
+    pub notes: Vec<String>,
+    /// Configuration files that were left beside the ones in use.
+    pub left_files: Vec<String>,
+}
+
+impl RunRecord {
+    /// The record of a run that tried nothing.
+    pub fn of(verdict: RunVerdict) -> Self {
+        Self {
+            verdict,
+            window: None,
+            transactions: Vec::new(),
+            failed: Vec::new(),
+            waiting: Vec::new(),
+            notes: Vec::new(),
+            left_files: Vec::new(),
+        }
+    }
 }
 
 /// A scan looked; an apply also changed something, or tried.
@@ -169,19 +214,23 @@ impl Report {
     /// Adds what a run did. A missing package that the run tried and did not bring to its version has failed.
     #[must_use]
     pub fn with_run(mut self, record: RunRecord) -> Self {
-        let changes: Vec<&Change> =
-            record.transactions.iter().flat_map(|transaction| &transaction.changes).collect();
-        let has_failed = |package| changes.iter().any(|change| &change.package == package && !change.is_done);
-        let why = WaitReason::Failed { detail: record.verdict.detail().unwrap_or_default().to_owned() };
+        let why = |package: &PackageId| {
+            let setback = record.failed.iter().find(|setback| setback.packages.contains(package))?;
+            Some(WaitReason::Failed { detail: setback.why.clone() })
+        };
         for item in &mut self.judgement.items {
-            if item.state == PatchState::Missing && has_failed(&item.package) {
+            if item.state == PatchState::Missing
+                && let Some(why) = why(&item.package)
+            {
                 item.state = PatchState::Failed;
-                item.reason = Some(why.clone());
+                item.reason = Some(why);
             }
         }
         for update in &mut self.judgement.updates {
-            if update.approved.is_some() && has_failed(&update.package) {
-                update.reason = why.clone();
+            if update.approved.is_some()
+                && let Some(why) = why(&update.package)
+            {
+                update.reason = why;
             }
         }
         let not_applicable = self.judgement.counts.not_applicable;

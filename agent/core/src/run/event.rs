@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::gate::Observed;
 use crate::package::{PackageId, Version};
+use crate::plan::need::Footprint;
+use crate::plan::steps::Tie;
 use crate::plan::{Plan, PlannedChange};
 use crate::report::{Assessment, RunRecord};
-use crate::window::Verdict;
 
 /// What is to be done next. Each can be asked for again after a crash without harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +18,39 @@ pub enum Effect {
     Assess { refresh: Option<RefreshOutcome> },
     /// Ask the package manager what it would do.
     Simulate { plan: Plan },
-    /// Say what time it is, what the windows say and whether the agent is paused.
-    LookAtGates,
-    /// Carry out the plan. Asked for at most once in the life of a run.
-    Apply { transaction: String, plan: Plan },
-    /// Ask the executor what came of the transaction.
+    /// Say what time it is, what the windows say, and everything else that gates look at. The plan is the whole one.
+    LookAtGates { plan: Option<Plan> },
+    /// Run the operator's hooks of a stage.
+    RunHooks { transaction: String, stage: Stage },
+    /// Carry out a part of the plan. Asked for at most once for each transaction's id.
+    Apply(Work),
+    /// Ask the executor what came of the transaction, and stay with it for a while if it is under way.
     Recall { transaction: String },
-    /// The same after a pause: it was going on.
+    /// The same after a pause: the executor gave no answer.
     RecallLater { transaction: String },
-    /// Ask which versions of the planned packages are installed now.
-    ReadBack { plan: Plan },
+    /// Have the package database made whole.
+    Repair { transaction: String },
+    /// Ask which versions of these packages are installed now.
+    ReadBack { packages: Vec<PackageId> },
     /// Write the report of the last assessment, with what was changed.
     Report { record: Option<RunRecord> },
+}
+
+/// One transaction that is to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    pub transaction: String,
+    pub plan: Plan,
+    pub estimate: SignedDuration,
+    /// The whole plan, where the permission is a grant for that one.
+    pub granted: Option<Plan>,
+}
+
+/// When hooks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    PrePatch,
+    PostPatch,
 }
 
 impl Effect {
@@ -37,10 +60,12 @@ impl Effect {
             Self::Refresh { .. } => "refresh",
             Self::Assess { .. } => "assess",
             Self::Simulate { .. } => "simulate",
-            Self::LookAtGates => "look_at_gates",
-            Self::Apply { .. } => "apply",
+            Self::LookAtGates { .. } => "look_at_gates",
+            Self::RunHooks { .. } => "run_hooks",
+            Self::Apply(_) => "apply",
             Self::Recall { .. } => "recall",
             Self::RecallLater { .. } => "recall_later",
+            Self::Repair { .. } => "repair",
             Self::ReadBack { .. } => "read_back",
             Self::Report { .. } => "report",
         }
@@ -55,25 +80,21 @@ pub enum Event {
     Refreshed(RefreshOutcome),
     Assessed(Findings),
     Simulated(Simulation),
-    GatesSeen {
-        now: Timestamp,
-        window: Verdict,
-        is_paused: bool,
-    },
+    GatesSeen(Observed),
+    HooksRun(TransactionEnd),
     Applied(TransactionEnd),
     Recalled(Recall),
+    Repaired(TransactionEnd),
     ReadBack(Vec<Installed>),
     /// The report is on disk.
     Reported,
     /// The executor would or could not, and changed nothing.
-    Refused {
-        detail: String,
-    },
+    Refused(Refusal),
     /// The effect gave no answer. Whether it was done is unknown.
     Lost {
         detail: String,
     },
-    /// Somebody wants the run to stop before it changes anything.
+    /// Somebody wants the run to stop before it changes anything more.
     StopRequested {
         by: String,
     },
@@ -89,12 +110,14 @@ impl Event {
             Self::Refreshed(_) => "refreshed",
             Self::Assessed(_) => "assessed",
             Self::Simulated(_) => "simulated",
-            Self::GatesSeen { .. } => "gates_seen",
+            Self::GatesSeen(_) => "gates_seen",
+            Self::HooksRun(_) => "hooks_run",
             Self::Applied(_) => "applied",
             Self::Recalled(_) => "recalled",
+            Self::Repaired(_) => "repaired",
             Self::ReadBack(_) => "read_back",
             Self::Reported => "reported",
-            Self::Refused { .. } => "refused",
+            Self::Refused(_) => "refused",
             Self::Lost { .. } => "lost",
             Self::StopRequested { .. } => "stop_requested",
             Self::Restarted => "restarted",
@@ -117,7 +140,16 @@ pub enum RefreshOutcome {
 pub struct Findings {
     pub assessment: Assessment,
     /// What the baseline asks for and nothing but a window keeps back; absent if there is nothing.
-    pub plan: Option<Plan>,
+    pub proposal: Option<Proposal>,
+}
+
+/// What is to be changed, with what planning needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    pub plan: Plan,
+    pub ties: Vec<Tie>,
+    /// Of its packages and of those that may come with them.
+    pub footprints: Vec<Footprint>,
 }
 
 /// The answer of the package manager's dry run.
@@ -125,16 +157,55 @@ pub struct Findings {
 pub struct Simulation {
     pub changes: Vec<PlannedChange>,
     pub removals: Vec<PackageId>,
+    /// The removals and downgrades in it that policy does not name, each in a sentence.
+    pub forbidden: Vec<String>,
     /// Why the package manager would not do it, if it would not.
     pub refusal: Option<String>,
 }
 
-/// How a transaction ended.
+/// The executor's no.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is about these packages; others may still go.
+    Packages {
+        detail: String,
+        /// Empty if it can't be told which.
+        blamed: Vec<PackageId>,
+    },
+    /// It is about the time, the policy or the machine: nothing may be changed now.
+    Everything { detail: String },
+}
+
+impl Refusal {
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Packages { detail, .. } | Self::Everything { detail } => detail,
+        }
+    }
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransactionEnd {
+    pub started_at: Option<Timestamp>,
     pub took: SignedDuration,
     pub exit_code: Option<i32>,
     pub output_tail: Vec<String>,
+    pub failures: Vec<PackageFailure>,
+    pub notes: Vec<String>,
+    pub left_files: Vec<String>,
+    /// What is still wrong with the package database.
+    pub database: Vec<String>,
+}
+
+/// One package that the package manager could not finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageFailure {
+    /// As the package manager named it.
+    pub name: String,
+    pub message: String,
+    /// Its own last words.
+    pub output: Vec<String>,
 }
 
 /// What the executor has of a transaction.
@@ -146,12 +217,10 @@ pub enum Recall {
     Running,
     Ended(TransactionEnd),
     /// It was cut, and nothing works on it any more.
-    Cut {
-        detail: String,
-    },
+    Cut(TransactionEnd),
 }
 
-/// What the package database says of one planned package.
+/// What the package database says of one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     pub package: PackageId,

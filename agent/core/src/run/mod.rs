@@ -4,7 +4,10 @@
 //! other, `Restarted`, since what the crash cut is unknown: reads are repeated, and a transaction is asked about and
 //! never started again.
 
+mod applying;
+mod draft;
 pub mod event;
+mod progress;
 mod record;
 mod step;
 #[cfg(test)]
@@ -15,10 +18,12 @@ use std::fmt;
 use jiff::Timestamp;
 use thiserror::Error;
 
+pub use self::draft::{Draft, LeftOut};
 use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
+pub use self::progress::{Batch, MAX_TRANSACTIONS, Outcome, Progress};
 use crate::gate::Shut;
 use crate::plan::Plan;
-use crate::report::{Assessment, Operation, RunRecord, RunVerdict};
+use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Transaction};
 
 /// The longest run id, in bytes. A transaction's id adds a few to it, and the executor takes 64.
 pub const MAX_RUN_ID: usize = 48;
@@ -26,7 +31,7 @@ pub const MAX_RUN_ID: usize = 48;
 /// How often a run may be cut by a crash before it is given up: a run that kills the agent must not do so for ever.
 pub const MAX_RESTARTS: u8 = 3;
 
-/// How often the executor is asked about a transaction that goes on. The driver pauses between two questions.
+/// How often the executor is asked about a transaction that goes on. Each question stays with it for minutes.
 pub const MAX_RECALLS: u16 = 720;
 
 /// The same when the executor gives no answer at all.
@@ -80,12 +85,24 @@ pub enum RefreshPolicy {
     UseListsAsTheyAre,
 }
 
+/// Whose wish a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The scheduler's, or somebody's who wants what is due.
+    WhatIsDue,
+    /// Somebody's who was shown this plan, and wants it and nothing else.
+    ThisPlan(Plan),
+    /// To see what would be done, and do nothing.
+    DryRun,
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub id: RunId,
     pub operation: Operation,
     pub refresh: RefreshPolicy,
+    pub wish: Wish,
 }
 
 /// A run and how far it has come.
@@ -95,6 +112,8 @@ pub struct RunState {
     /// Who asked the run to stop, if anybody did. It is honoured between two steps, never within one.
     pub stop: Option<String>,
     pub restarts: u8,
+    /// The repair that came before everything else, if one was needed.
+    pub mended: Option<Transaction>,
     pub phase: Phase,
 }
 
@@ -109,28 +128,41 @@ pub enum Phase {
         refresh: Option<RefreshOutcome>,
         purpose: Purpose,
     },
-    /// The package manager's dry run is asked whether it comes to the same plan.
-    Planning {
+    /// Somebody's transaction was cut before this run: may it be repaired now?
+    MendingGates {
         refresh: Option<RefreshOutcome>,
         assessment: Assessment,
-        plan: Plan,
-        round: Round,
     },
-    Gating {
+    Mending {
         refresh: Option<RefreshOutcome>,
-        assessment: Assessment,
-        plan: Plan,
+        transaction: String,
     },
-    Applying(Underway),
+    /// The package manager's dry run is asked what it would do.
+    Planning(Box<Draft>),
+    /// Before every transaction.
+    Gating(Box<Progress>),
+    /// The operator's hooks are run, before the first transaction.
+    Preparing(Box<Progress>),
+    Applying(Box<Underway>),
     /// What came of the transaction is unknown, and the executor is asked.
     Recalling {
-        underway: Underway,
+        underway: Box<Underway>,
         asked: u16,
         lost: u16,
     },
-    ReadingBack {
-        underway: Underway,
+    /// It did not end well, and the package database is made whole before anything else.
+    Repairing {
+        underway: Box<Underway>,
         ending: Ending,
+    },
+    ReadingBack {
+        underway: Box<Underway>,
+        ending: Ending,
+    },
+    /// The operator's hooks are run, after the last transaction.
+    Finishing {
+        progress: Box<Progress>,
+        gates: Vec<Shut>,
     },
     Reporting {
         refresh: Option<RefreshOutcome>,
@@ -155,30 +187,24 @@ pub enum Purpose {
     Final(ApplyResult),
 }
 
-/// How often a plan went through the dry run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Round {
-    /// What the baseline asks for: the dry run may add what that depends on.
-    Proposed,
-    /// With what it depends on: now the dry run must come to exactly this.
-    Settled,
-}
-
 /// A transaction that was asked for: from here on something may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Underway {
-    pub refresh: Option<RefreshOutcome>,
-    pub transaction: String,
+    pub progress: Progress,
+    pub batch: Batch,
+    pub work: event::Work,
     pub started_at: Timestamp,
-    pub window: String,
-    pub plan: Plan,
 }
 
 /// How a transaction ended, as far as the executor knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     Known(TransactionEnd),
-    Unknown { because: String },
+    /// It was cut; the end is what is known of it.
+    Cut(TransactionEnd),
+    Unknown {
+        because: String,
+    },
 }
 
 /// What an apply came to.
@@ -195,26 +221,51 @@ impl Phase {
             Self::Queued => "queued",
             Self::Refreshing { .. } => "refreshing",
             Self::Assessing { .. } => "assessing",
-            Self::Planning { .. } => "planning",
-            Self::Gating { .. } => "gating",
+            Self::Planning(_) => "planning",
+            Self::MendingGates { .. } | Self::Gating(_) => "gating",
+            Self::Preparing(_) => "preparing",
             Self::Applying(_) => "applying",
             Self::Recalling { .. } => "recalling",
+            Self::Mending { .. } | Self::Repairing { .. } => "repairing",
             Self::ReadingBack { .. } => "reading_back",
+            Self::Finishing { .. } => "finishing",
             Self::Reporting { .. } => "reporting",
             Self::Concluded { .. } => "concluded",
         }
     }
 
-    /// Whether the run has not asked for a change yet.
+    /// Whether the run has not asked for any change yet.
     fn is_before_change(&self) -> bool {
         match self {
-            Self::Queued | Self::Refreshing { .. } | Self::Planning { .. } | Self::Gating { .. } => true,
+            Self::Queued
+            | Self::Refreshing { .. }
+            | Self::MendingGates { .. }
+            | Self::Mending { .. }
+            | Self::Planning(_)
+            | Self::Preparing(_) => true,
             Self::Assessing { purpose, .. } => !matches!(purpose, Purpose::Final(_)),
+            Self::Gating(progress) => progress.started == 0 && progress.transactions.is_empty(),
             Self::Applying(_)
             | Self::Recalling { .. }
+            | Self::Repairing { .. }
             | Self::ReadingBack { .. }
+            | Self::Finishing { .. }
             | Self::Reporting { .. }
             | Self::Concluded { .. } => false,
+        }
+    }
+
+    /// The plan that is settled, while its steps are under way.
+    pub fn progress(&self) -> Option<&Progress> {
+        match self {
+            Self::Gating(progress) | Self::Preparing(progress) | Self::Finishing { progress, .. } => {
+                Some(progress)
+            }
+            Self::Applying(underway)
+            | Self::Recalling { underway, .. }
+            | Self::Repairing { underway, .. }
+            | Self::ReadingBack { underway, .. } => Some(&underway.progress),
+            _ => None,
         }
     }
 }
@@ -229,16 +280,22 @@ pub struct IllegalTransition {
 
 impl RunState {
     pub fn new(order: Order) -> Self {
-        Self { order, stop: None, restarts: 0, phase: Phase::Queued }
+        Self { order, stop: None, restarts: 0, mended: None, phase: Phase::Queued }
     }
 
     pub fn is_concluded(&self) -> bool {
         matches!(self.phase, Phase::Concluded { .. })
     }
 
-    /// Whether a stop request would still be honoured.
+    /// Whether a stop request would still keep the run from anything.
     pub fn is_stoppable(&self) -> bool {
-        self.phase.is_before_change()
+        match &self.phase {
+            Phase::Assessing { purpose: Purpose::Final(_), .. }
+            | Phase::Finishing { .. }
+            | Phase::Reporting { .. }
+            | Phase::Concluded { .. } => false,
+            _ => true,
+        }
     }
 }
 
@@ -248,7 +305,7 @@ pub fn step(run: RunState, event: Event) -> Result<(RunState, Vec<Effect>), Ille
         Event::StopRequested { by } => Ok(run.note_stop(by)),
         Event::Restarted => Ok(run.restart()),
         Event::Lost { detail } => run.lose(detail),
-        Event::Refused { detail } => run.take_refusal(detail),
+        Event::Refused(refusal) => run.take_refusal(refusal),
         answer => run.take_answer(answer),
     }
 }

@@ -1,23 +1,21 @@
-//! The moves of a run, one function for each kind of event. Only `run::step` calls them.
+//! The moves of a run before its first transaction and after its last, one function for each kind of event. Those in
+//! between are in `applying`. Only `run::step` calls them.
 
-use super::event::{Effect, Event, Findings, Recall, RefreshOutcome, Simulation};
+use super::draft::{Draft, Drafted};
+use super::event::{Effect, Event, Findings, RefreshOutcome, Refusal};
 use super::{
-    ApplyResult, Ending, IllegalTransition, MAX_LOST_RECALLS, MAX_RECALLS, MAX_RESTARTS, Phase, Purpose,
-    RefreshPolicy, Round, RunState, Underway, record,
+    ApplyResult, Ending, IllegalTransition, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress, Purpose,
+    RefreshPolicy, RunState, Wish, record,
 };
-use crate::gate::{self, Shut, Situation};
-use crate::plan::Plan;
-use crate::report::{Assessment, Operation, RunRecord, RunVerdict};
+use crate::gate::{self, Observed, Shut};
+use crate::report::{Assessment, Operation, RunRecord, RunVerdict, TransactionKind};
 
-type Moved = (RunState, Vec<Effect>);
-
-/// How many lines of a difference a sentence takes.
-const MAX_LINES: usize = 5;
+pub(super) type Moved = (RunState, Vec<Effect>);
 
 impl RunState {
     /// Enters a phase and asks for what is done there, unless the run is to stop and has changed nothing yet.
-    fn enter(mut self, next: Phase) -> Moved {
-        let may_stop = next.is_before_change() || matches!(next, Phase::Applying(_));
+    pub(super) fn enter(mut self, next: Phase) -> Moved {
+        let may_stop = next.is_before_change() && !matches!(next, Phase::Mending { .. });
         if let Some(by) = self.stop.clone().filter(|_| may_stop) {
             return self.conclude(RunVerdict::Refused { detail: format!("stopped by {by}") });
         }
@@ -38,18 +36,16 @@ impl RunState {
             Phase::Queued | Phase::Concluded { .. } => return None,
             Phase::Refreshing { transaction } => Effect::Refresh { transaction: transaction.clone() },
             Phase::Assessing { refresh, .. } => Effect::Assess { refresh: refresh.clone() },
-            Phase::Planning { plan, .. } => Effect::Simulate { plan: plan.clone() },
-            Phase::Gating { .. } => Effect::LookAtGates,
-            Phase::Applying(underway) => {
-                Effect::Apply { transaction: underway.transaction.clone(), plan: underway.plan.clone() }
-            }
-            Phase::Recalling { underway, asked: 0, lost: 0 } => {
-                Effect::Recall { transaction: underway.transaction.clone() }
-            }
-            Phase::Recalling { underway, .. } => {
-                Effect::RecallLater { transaction: underway.transaction.clone() }
-            }
-            Phase::ReadingBack { underway, .. } => Effect::ReadBack { plan: underway.plan.clone() },
+            Phase::MendingGates { .. } => Effect::LookAtGates { plan: None },
+            Phase::Mending { transaction, .. } => Effect::Repair { transaction: transaction.clone() },
+            Phase::Planning(draft) => Effect::Simulate { plan: draft.asking().clone() },
+            Phase::Gating(progress) => Effect::LookAtGates { plan: Some(progress.plan.clone()) },
+            Phase::Preparing(_)
+            | Phase::Applying(_)
+            | Phase::Recalling { .. }
+            | Phase::Repairing { .. }
+            | Phase::ReadingBack { .. }
+            | Phase::Finishing { .. } => return self.effect_of_change(),
             Phase::Reporting { result, .. } => {
                 Effect::Report { record: result.as_ref().map(|result| result.record.clone()) }
             }
@@ -57,7 +53,7 @@ impl RunState {
     }
 
     /// Takes the phase out, for a move that needs what is in it.
-    fn split(mut self) -> (Self, Phase) {
+    pub(super) fn split(mut self) -> (Self, Phase) {
         let phase = std::mem::replace(&mut self.phase, Phase::Queued);
         (self, phase)
     }
@@ -71,44 +67,24 @@ impl RunState {
             (Phase::Assessing { refresh, purpose }, Event::Assessed(findings)) => {
                 run.take_findings(refresh, purpose, findings)
             }
-            (Phase::Planning { refresh, assessment, plan, round }, Event::Simulated(simulation)) => {
-                match settle(&plan, round, simulation) {
-                    Err(detail) => run.refuse(refresh, detail, Vec::new()),
-                    Ok(settled) if settled == plan => run.enter(Phase::Gating { refresh, assessment, plan }),
-                    Ok(plan) => {
-                        run.enter(Phase::Planning { refresh, assessment, plan, round: Round::Settled })
-                    }
+            (Phase::MendingGates { refresh, assessment }, Event::GatesSeen(observed)) => {
+                run.take_mending_gates(refresh, assessment, &observed)
+            }
+            (Phase::Mending { refresh, transaction }, Event::Repaired(end)) => {
+                let mut run = run;
+                run.mended = Some(record::of_side_transaction(&transaction, TransactionKind::Repair, &end));
+                run.assess(refresh)
+            }
+            (Phase::Planning(draft), Event::Simulated(simulation)) => match draft.take(simulation) {
+                Drafted::AskAgain(draft) => run.enter(Phase::Planning(draft)),
+                Drafted::Settled { draft, plan } => {
+                    run.enter(Phase::Gating(Box::new(Progress::new(*draft, plan))))
                 }
-            }
-            (Phase::Gating { refresh, assessment, plan }, Event::GatesSeen { now, window, is_paused }) => {
-                let situation = Situation { window: &window, is_paused, assessment: &assessment };
-                match gate::check(&situation) {
-                    Err(shut) => run.wait_for(refresh, shut),
-                    Ok(open) => {
-                        let transaction = format!("{}.apply", run.order.id);
-                        let window = open.name;
-                        run.enter(Phase::Applying(Underway {
-                            refresh,
-                            transaction,
-                            started_at: now,
-                            window,
-                            plan,
-                        }))
-                    }
-                }
-            }
-            (Phase::Applying(underway), Event::Applied(end)) => {
-                run.enter(Phase::ReadingBack { underway, ending: Ending::Known(end) })
-            }
-            (Phase::Recalling { underway, asked, .. }, Event::Recalled(recall)) => {
-                run.take_recall(underway, asked, recall)
-            }
-            (Phase::ReadingBack { underway, ending }, Event::ReadBack(installed)) => {
-                let record = record::of_read_back(&underway, ending, &installed);
-                run.assess_again(underway.refresh, record)
-            }
+                Drafted::Refused { refresh, detail } => run.refuse(refresh, detail, Vec::new()),
+            },
+            (Phase::Gating(progress), Event::GatesSeen(observed)) => run.take_gates(progress, &observed),
             (Phase::Reporting { result, .. }, Event::Reported) => run.finish(result),
-            (phase, event) => return Err(IllegalTransition { phase: phase.code(), event: event.code() }),
+            (phase, event) => return run.take_answer_to_change(phase, event),
         })
     }
 
@@ -122,7 +98,7 @@ impl RunState {
         }
     }
 
-    fn assess(self, refresh: Option<RefreshOutcome>) -> Moved {
+    pub(super) fn assess(self, refresh: Option<RefreshOutcome>) -> Moved {
         let purpose = match self.order.operation {
             Operation::Scan => Purpose::Scan,
             Operation::Apply => Purpose::Before,
@@ -131,59 +107,85 @@ impl RunState {
     }
 
     /// The lists are what they were, so the outcome of the refresh holds for this look too.
-    fn assess_again(self, refresh: Option<RefreshOutcome>, record: RunRecord) -> Moved {
-        let result = ApplyResult { record, gates: Vec::new() };
+    pub(super) fn assess_again(self, refresh: Option<RefreshOutcome>, result: ApplyResult) -> Moved {
         self.enter(Phase::Assessing { refresh, purpose: Purpose::Final(result) })
     }
 
     fn take_findings(self, refresh: Option<RefreshOutcome>, purpose: Purpose, findings: Findings) -> Moved {
-        let Findings { assessment, plan } = findings;
-        match (purpose, plan) {
-            (Purpose::Scan, _) => self.enter(Phase::Reporting { refresh, result: None }),
-            (Purpose::Final(result), _) => self.enter(Phase::Reporting { refresh, result: Some(result) }),
-            (Purpose::Before, Some(plan)) => {
-                self.enter(Phase::Planning { refresh, assessment, plan, round: Round::Proposed })
+        let Findings { assessment, proposal } = findings;
+        match purpose {
+            Purpose::Scan => return self.enter(Phase::Reporting { refresh, result: None }),
+            Purpose::Final(result) => {
+                return self.enter(Phase::Reporting { refresh, result: Some(result) });
             }
-            (Purpose::Before, None) => match assessment {
+            Purpose::Before => {}
+        }
+        if gate::is_interrupted(&assessment) && self.mended.is_none() && self.order.wish != Wish::DryRun {
+            return self.enter(Phase::MendingGates { refresh, assessment });
+        }
+        let shown = match &self.order.wish {
+            Wish::ThisPlan(plan) => Some(plan.clone()),
+            Wish::WhatIsDue | Wish::DryRun => None,
+        };
+        match (proposal, shown) {
+            (Some(proposal), shown) => match Draft::new(refresh.clone(), assessment, proposal, shown) {
+                Ok(draft) => self.enter(Phase::Planning(Box::new(draft))),
+                Err(detail) => self.refuse(refresh, detail, Vec::new()),
+            },
+            (None, Some(_)) => {
+                let detail = "the plan is not what would be done now: nothing is to be done".to_owned();
+                self.refuse(refresh, detail, Vec::new())
+            }
+            (None, None) => match assessment {
                 Assessment::Complete => self.report(refresh, RunVerdict::Succeeded, Vec::new()),
                 Assessment::Incomplete { because } => {
                     let first = because.first().map(ToString::to_string).unwrap_or_default();
-                    let detail =
-                        format!("nothing is known to be missing, but the assessment is incomplete: {first}");
+                    let detail = format!("what is to be done can't be told: {first}");
                     self.refuse(refresh, detail, Vec::new())
                 }
             },
         }
     }
 
-    fn take_recall(self, underway: Underway, asked: u16, recall: Recall) -> Moved {
-        let because = match recall {
-            Recall::Running if asked < MAX_RECALLS => {
-                return self.enter(Phase::Recalling { underway, asked: asked + 1, lost: 0 });
+    /// A cut database is repaired where a change would be allowed; that it is cut shuts no gate here.
+    fn take_mending_gates(
+        self,
+        refresh: Option<RefreshOutcome>,
+        assessment: Assessment,
+        observed: &Observed,
+    ) -> Moved {
+        match gate::check(observed, &Assessment::Complete) {
+            Ok(_) => {
+                let transaction = format!("{}.mend", self.order.id);
+                self.enter(Phase::Mending { refresh, transaction })
             }
-            Recall::Ended(end) => {
-                return self.enter(Phase::ReadingBack { underway, ending: Ending::Known(end) });
+            Err(mut shut) => {
+                shut.extend(gate::check(observed, &assessment).err().into_iter().flatten());
+                shut.sort_by_key(Shut::code);
+                shut.dedup();
+                self.wait_for(refresh, shut)
             }
-            Recall::Running => "the executor still worked on it when patchd stopped asking".into(),
-            Recall::Unknown => "patchd was cut before the executor took the transaction".into(),
-            Recall::Cut { detail } => detail,
-        };
-        self.enter(Phase::ReadingBack { underway, ending: Ending::Unknown { because } })
+        }
     }
 
-    fn wait_for(self, refresh: Option<RefreshOutcome>, shut: Vec<Shut>) -> Moved {
+    pub(super) fn wait_for(self, refresh: Option<RefreshOutcome>, shut: Vec<Shut>) -> Moved {
         let detail = shut.iter().map(Shut::sentence).collect::<Vec<_>>().join("; ");
         self.refuse(refresh, detail, shut)
     }
 
     /// Reports that nothing was changed.
-    fn refuse(self, refresh: Option<RefreshOutcome>, detail: String, gates: Vec<Shut>) -> Moved {
+    pub(super) fn refuse(self, refresh: Option<RefreshOutcome>, detail: String, gates: Vec<Shut>) -> Moved {
         self.report(refresh, RunVerdict::Refused { detail }, gates)
     }
 
-    /// Reports an apply that started no transaction.
-    fn report(self, refresh: Option<RefreshOutcome>, verdict: RunVerdict, gates: Vec<Shut>) -> Moved {
-        let record = RunRecord { verdict, window: None, transactions: Vec::new() };
+    /// Reports an apply that started no transaction. A dry run leaves no report: nobody asked for one.
+    fn report(mut self, refresh: Option<RefreshOutcome>, verdict: RunVerdict, gates: Vec<Shut>) -> Moved {
+        if self.order.wish == Wish::DryRun {
+            self.phase = Phase::Concluded { verdict, gates, is_reported: false };
+            return (self, Vec::new());
+        }
+        let transactions = self.mended.iter().cloned().collect();
+        let record = RunRecord { transactions, ..RunRecord::of(verdict) };
         self.enter(Phase::Reporting { refresh, result: Some(ApplyResult { record, gates }) })
     }
 
@@ -205,11 +207,24 @@ impl RunState {
             | Phase::Reporting { result: Some(result), .. } => run.conclude(result.record.verdict),
             Phase::Assessing { .. } => run
                 .conclude(RunVerdict::Failed { detail: format!("the host could not be assessed: {detail}") }),
-            Phase::Planning { refresh, .. } => {
-                run.refuse(refresh, format!("no dry run could be made: {detail}"), Vec::new())
+            Phase::Planning(draft) => {
+                run.refuse(draft.refresh, format!("no dry run could be made: {detail}"), Vec::new())
             }
-            Phase::Gating { refresh, .. } => {
+            Phase::MendingGates { refresh, .. } => {
                 run.refuse(refresh, format!("the gates could not be looked at: {detail}"), Vec::new())
+            }
+            Phase::Mending { refresh, .. } => run.refuse(
+                refresh,
+                format!("the package database could not be repaired: {detail}"),
+                Vec::new(),
+            ),
+            Phase::Gating(progress) => {
+                let shut = Shut::Forbidden { detail: format!("the gates could not be looked at: {detail}") };
+                run.wind_up(*progress, vec![shut])
+            }
+            Phase::Preparing(progress) => {
+                let shut = Shut::HookFailed { detail };
+                run.wind_up(*progress, vec![shut])
             }
             Phase::Applying(underway) => run.enter(Phase::Recalling { underway, asked: 0, lost: 0 }),
             Phase::Recalling { underway, asked, lost } if lost < MAX_LOST_RECALLS => {
@@ -219,9 +234,14 @@ impl RunState {
                 let because = format!("the executor could not be asked how it ended: {detail}");
                 run.enter(Phase::ReadingBack { underway, ending: Ending::Unknown { because } })
             }
-            Phase::ReadingBack { underway, ending } => {
-                let record = record::of_unknown(&underway, ending, &detail);
-                run.assess_again(underway.refresh, record)
+            Phase::Repairing { mut underway, ending } => {
+                underway.progress.notes.push(format!("the repair gave no answer: {detail}"));
+                run.enter(Phase::ReadingBack { underway, ending })
+            }
+            Phase::ReadingBack { underway, ending } => run.take_unknown(underway, ending, &detail),
+            Phase::Finishing { mut progress, gates } => {
+                progress.notes.push(format!("the post-patch hooks gave no answer: {detail}"));
+                run.close(&progress, gates)
             }
             Phase::Reporting { result: None, .. } => {
                 run.conclude(RunVerdict::Failed { detail: format!("no report could be written: {detail}") })
@@ -233,21 +253,23 @@ impl RunState {
     }
 
     /// What every phase makes of the executor's no.
-    pub(super) fn take_refusal(self, detail: String) -> Result<Moved, IllegalTransition> {
-        match &self.phase {
-            Phase::Planning { .. } | Phase::Applying(_) => {
-                let (run, phase) = self.split();
-                let (Phase::Planning { refresh, .. } | Phase::Applying(Underway { refresh, .. })) = phase
-                else {
-                    return Err(IllegalTransition { phase: phase.code(), event: "refused" });
-                };
-                Ok(run.refuse(refresh, detail, Vec::new()))
-            }
-            Phase::Refreshing { .. } | Phase::Recalling { .. } | Phase::ReadingBack { .. } => {
-                self.lose(detail)
-            }
-            phase => Err(IllegalTransition { phase: phase.code(), event: "refused" }),
-        }
+    pub(super) fn take_refusal(self, refusal: Refusal) -> Result<Moved, IllegalTransition> {
+        let (run, phase) = self.split();
+        let detail = refusal.detail().to_owned();
+        Ok(match phase {
+            Phase::Planning(draft) => run.refuse(draft.refresh, detail, Vec::new()),
+            Phase::Mending { refresh, .. } => run.refuse(refresh, detail, Vec::new()),
+            Phase::Applying(underway) => run.take_refused_work(*underway, &refusal),
+            phase @ (Phase::Refreshing { .. }
+            | Phase::MendingGates { .. }
+            | Phase::Gating(_)
+            | Phase::Preparing(_)
+            | Phase::Recalling { .. }
+            | Phase::Repairing { .. }
+            | Phase::ReadingBack { .. }
+            | Phase::Finishing { .. }) => return RunState { phase, ..run }.lose(detail),
+            phase => return Err(IllegalTransition { phase: phase.code(), event: "refused" }),
+        })
     }
 
     /// Remembers a stop request; a run that has not begun ends at once.
@@ -261,11 +283,15 @@ impl RunState {
         (self, Vec::new())
     }
 
-    /// Carries on after a crash. What the last assessment said was in memory, so the host is looked at again.
+    /// Carries on after a crash. What the last assessment said was in memory, so the host is looked at again unless a
+    /// transaction was asked for.
     pub(super) fn restart(mut self) -> Moved {
         match self.phase {
             // Asking the executor cuts nothing short, and the end of a transaction is worth every patience.
-            Phase::Applying(_) | Phase::Recalling { .. } | Phase::ReadingBack { .. } => self.restarts = 0,
+            Phase::Applying(_)
+            | Phase::Recalling { .. }
+            | Phase::Repairing { .. }
+            | Phase::ReadingBack { .. } => self.restarts = 0,
             _ => self.restarts = self.restarts.saturating_add(1),
         }
         let is_given_up = MAX_RESTARTS < self.restarts;
@@ -280,15 +306,20 @@ impl RunState {
             }
             Phase::Reporting { .. } if is_given_up => run.give_up("reporting"),
             phase if is_given_up && phase.is_before_change() => run.give_up(phase.code()),
-            Phase::Queued => run.enter(Phase::Queued),
-            Phase::Refreshing { .. } => run.enter(phase),
-            Phase::Assessing { .. } | Phase::Recalling { .. } | Phase::ReadingBack { .. } => run.enter(phase),
-            Phase::Planning { refresh, .. } | Phase::Gating { refresh, .. } => run.assess(refresh),
+            Phase::Gating(mut progress) if is_given_up => {
+                progress.notes.push("patchd was cut again and again, and tried nothing more".into());
+                run.close(&progress, Vec::new())
+            }
+            Phase::Finishing { progress, gates } if is_given_up => run.close(&progress, gates),
+            Phase::Planning(draft) => run.assess(draft.refresh),
+            Phase::MendingGates { refresh, .. } => run.assess(refresh),
+            Phase::Gating(progress) | Phase::Preparing(progress) if progress.started == 0 => {
+                run.assess(progress.refresh)
+            }
             Phase::Applying(underway) => run.enter(Phase::Recalling { underway, asked: 0, lost: 0 }),
             Phase::Reporting { refresh, result: None } => run.assess(refresh),
-            Phase::Reporting { refresh, result: Some(result) } => {
-                run.enter(Phase::Assessing { refresh, purpose: Purpose::Final(result) })
-            }
+            Phase::Reporting { refresh, result: Some(result) } => run.assess_again(refresh, result),
+            phase => run.enter(phase),
         }
     }
 
@@ -296,25 +327,4 @@ impl RunState {
         let detail = format!("patchd was cut {} times during this run, at last while {phase}", self.restarts);
         self.conclude(RunVerdict::Failed { detail })
     }
-}
-
-/// The plan that a dry run leads to, or why there is none.
-///
-/// In the first round the package manager may add what the plan depends on, and nothing else: it removes nothing and
-/// leaves nothing out. In the second it must come to the very same set.
-fn settle(plan: &Plan, round: Round, simulation: Simulation) -> Result<Plan, String> {
-    let Simulation { changes, removals, refusal } = simulation;
-    if let Some(refusal) = refusal {
-        return Err(format!("the package manager would not do it: {refusal}"));
-    }
-    let difference = plan.difference(&changes, &removals);
-    if difference.is_empty() {
-        return Ok(plan.clone());
-    }
-    let adds_only = removals.is_empty() && plan.changes().iter().all(|planned| changes.contains(planned));
-    if round == Round::Proposed && adds_only {
-        return Plan::try_new(changes).map_err(|why| format!("the dry run makes no sense: {why}"));
-    }
-    let lines = difference.iter().take(MAX_LINES).map(String::as_str).collect::<Vec<_>>().join("; ");
-    Err(format!("the dry run does not come to the plan: {lines}"))
 }

@@ -262,13 +262,51 @@ pub struct RunWire {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Whose word the changes rested on: a window's name, or the reason of a grant.
     pub window: Option<String>,
     pub transactions: Vec<TransactionWire>,
+    /// What was tried and failed, or can't go.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failed: Vec<SetbackWire>,
+    /// What was planned and not tried.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub waiting: Vec<SetbackWire>,
+    /// What happened on the way that somebody should know.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+    /// Configuration files that were left beside the ones in use: `.dpkg-dist`, `.dpkg-old`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_files: Vec<String>,
+}
+
+/// Packages that were planned and did not get where they should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetbackWire {
+    /// As `name:architecture`.
+    pub packages: Vec<String>,
+    pub why: String,
+    /// The last words of the package that failed; absent where none did.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub output: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionKindWire {
+    /// Packages were changed by plan.
+    #[default]
+    Apply,
+    /// The package database was made whole after a cut.
+    Repair,
+    /// The operator's own programs.
+    Hooks,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TransactionWire {
     pub id: String,
+    #[serde(default)]
+    pub kind: TransactionKindWire,
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     pub took_seconds: i64,

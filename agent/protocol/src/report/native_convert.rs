@@ -5,14 +5,15 @@ use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
 use patchd_core::problem::Problem;
 use patchd_core::report::{
-    Assessment, Change, HostFacts, Operation, OtherPatcher, Report, RunRecord, RunVerdict, Transaction,
-    Tristate,
+    Assessment, Change, HostFacts, Operation, OtherPatcher, Report, RunRecord, RunVerdict, Setback,
+    Transaction, TransactionKind, Tristate,
 };
 
 use super::native::{
     AgentWire, AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, CountsWire, HostWire, ItemWire,
     MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire, ReportDocument,
-    ReportSchema, RepositoryWire, RunWire, SummaryWire, TransactionWire, TristateWire, UpdateWire,
+    ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire, TransactionWire,
+    TristateWire, UpdateWire,
 };
 use crate::words::{AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, VerdictWire};
 
@@ -228,6 +229,30 @@ impl From<&RunRecord> for RunWire {
             },
             window: run.window.clone(),
             transactions: run.transactions.iter().map(TransactionWire::from).collect(),
+            failed: run.failed.iter().map(SetbackWire::from).collect(),
+            waiting: run.waiting.iter().map(SetbackWire::from).collect(),
+            notes: run.notes.clone(),
+            left_files: run.left_files.clone(),
+        }
+    }
+}
+
+impl From<&Setback> for SetbackWire {
+    fn from(setback: &Setback) -> Self {
+        Self {
+            packages: setback.packages.iter().map(ToString::to_string).collect(),
+            why: setback.why.clone(),
+            output: setback.output.clone(),
+        }
+    }
+}
+
+impl From<TransactionKind> for TransactionKindWire {
+    fn from(kind: TransactionKind) -> Self {
+        match kind {
+            TransactionKind::Apply => Self::Apply,
+            TransactionKind::Repair => Self::Repair,
+            TransactionKind::Hooks => Self::Hooks,
         }
     }
 }
@@ -236,6 +261,7 @@ impl From<&Transaction> for TransactionWire {
     fn from(transaction: &Transaction) -> Self {
         Self {
             id: transaction.id.clone(),
+            kind: TransactionKindWire::from(transaction.kind),
             started_at: transaction.started_at,
             took_seconds: transaction.took.as_secs(),
             exit_code: transaction.exit_code,
