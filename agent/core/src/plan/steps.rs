@@ -2,7 +2,7 @@
 //!
 //! The edges come from outside, and that they are right is checked by the package manager's own dry run of every set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::package::PackageId;
 use crate::plan::{Plan, PlannedChange};
@@ -37,7 +37,8 @@ impl Step {
 
 /// Cuts a plan. Ties of packages that are not in the plan don't matter; those in a circle come into one step.
 ///
-/// What is removed goes with the changes that it is tied to, and with all of them where no tie tells.
+/// What is removed goes with the changes that it is tied to, and with all of them where no tie tells. A new package goes
+/// with one that needs it: nobody asks the package manager for it by name, so that it stays marked as brought in.
 pub fn cut(plan: &Plan, ties: &[Tie]) -> Vec<Step> {
     let mut places: BTreeMap<&PackageId, usize> =
         plan.changes().iter().enumerate().map(|(at, change)| (&change.package, at)).collect();
@@ -69,6 +70,7 @@ pub fn cut(plan: &Plan, ties: &[Tie]) -> Vec<Step> {
             first.extend(1..changes);
         }
     }
+    bind_new(plan, &mut needs);
     let circles = circles(&needs);
     let mut place_of = vec![0; needs.len()];
     for (place, circle) in circles.iter().enumerate() {
@@ -100,6 +102,29 @@ pub fn cut(plan: &Plan, ties: &[Tie]) -> Vec<Step> {
         }
     };
     circles.iter().enumerate().map(step).collect()
+}
+
+/// Makes each new package need one of those that need it, from what is installed inwards. One that the ties bind already
+/// stays with its own.
+fn bind_new(plan: &Plan, needs: &mut [Vec<usize>]) {
+    let is_new = |at: usize| plan.changes().get(at).is_some_and(|change| change.from.is_none());
+    let mut is_bound: Vec<bool> = (0..needs.len()).map(|at| !is_new(at)).collect();
+    for only_tied in [true, false] {
+        let mut queue: VecDeque<usize> =
+            is_bound.iter().enumerate().filter(|&(_, &bound)| bound).map(|(at, _)| at).collect();
+        while let Some(by) = queue.pop_front() {
+            for on in needs.get(by).cloned().unwrap_or_default() {
+                let Some(own) = needs.get_mut(on) else { continue };
+                if let Some(bound @ false) = is_bound.get_mut(on)
+                    && (!only_tied || own.contains(&by))
+                {
+                    *bound = true;
+                    own.push(by);
+                    queue.push_back(on);
+                }
+            }
+        }
+    }
 }
 
 /// The strongly connected components of a graph, each after those that it needs (Tarjan, without recursion: a plan may
@@ -206,6 +231,23 @@ mod tests {
         let plan = plan(&["app", "core", "doc", "lib", "tool"], &[]);
         let pairs = [("app", "lib"), ("lib", "core"), ("core", "lib"), ("tool", "app"), ("tool", "lib")];
         check(&plan, &pairs, &[("core lib", &[]), ("app", &[0]), ("doc", &[]), ("tool", &[0, 1])]);
+    }
+
+    #[test]
+    fn a_new_package_goes_with_one_that_needs_it() {
+        let new = |plan: &Plan, names: &[&str]| {
+            let changes = plan.changes().iter().cloned().map(|change| {
+                let is_new = names.contains(&change.package.name.as_str());
+                PlannedChange { from: change.from.filter(|_| !is_new), ..change }
+            });
+            Plan::try_new(changes.collect()).unwrap()
+        };
+        let plan = new(&plan(&["app", "base", "lib", "tool"], &[]), &["base", "lib"]);
+        let chain = [("app", "lib"), ("tool", "lib"), ("lib", "base"), ("base", "lib")];
+        check(&plan, &chain, &[("app base lib", &[]), ("tool", &[0])]);
+        // The ties know better whose it is, as long as that one is in the plan.
+        let tied = [("app", "lib"), ("tool", "lib"), ("lib", "tool"), ("lib", "base"), ("lib", "other")];
+        check(&plan, &tied, &[("base lib tool", &[]), ("app", &[0])]);
     }
 
     #[test]
