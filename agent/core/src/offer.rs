@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::package::{PackageId, PackageName, SourcePackage, Version};
+use crate::plan::steps::Tie;
 use crate::problem::Problem;
 
 /// Whether the package manager trusts what a repository says.
@@ -139,6 +140,9 @@ pub enum Method {
 pub struct NewPackage {
     pub id: PackageId,
     pub version: Version,
+    /// Bytes to fetch, and kibibytes on disk when installed: 0 where that is not known.
+    pub download_bytes: u64,
+    pub installed_kib: u64,
 }
 
 /// Packages of the repositories that are not installed, by what a baseline looks at.
@@ -157,6 +161,8 @@ pub struct Offers {
     pub packages: BTreeMap<PackageId, PackageOffers>,
     /// What upgrading everything that is not kept back would bring in.
     pub new_packages: Vec<NewPackage>,
+    /// Which of these upgrades and new packages can't go without which others. Sorted, each once.
+    pub ties: Vec<Tie>,
     /// How many distinct packages of each class the sources have and the host has not.
     pub not_installed: BTreeMap<NotInstalledClass, u64>,
     /// When the lists were last fetched with success, as far as the files tell.

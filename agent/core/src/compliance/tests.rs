@@ -73,6 +73,7 @@ impl Case {
                 repositories: vec![repository("stable", false), repository("stable-security", true)],
                 packages: std::collections::BTreeMap::new(),
                 new_packages: vec![],
+                ties: vec![],
                 not_installed: std::collections::BTreeMap::new(),
                 refreshed_at: None,
                 method: Method::Native,

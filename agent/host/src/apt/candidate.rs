@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 
 use patchd_core::inventory::InstalledPackage;
+use patchd_core::package::Version;
 use patchd_core::version::deb;
 
 use crate::apt::identity::Sameness;
@@ -90,6 +91,11 @@ impl Versions {
         }
         let place = self.listed.iter().position(|known| order(known).is_lt()).unwrap_or(self.listed.len());
         self.listed.insert(place, Listed { row: Row::of_installed(package), seen: vec![Seen::Status] });
+    }
+
+    /// The first of this text.
+    pub fn row(&self, version: &Version) -> Option<&Row> {
+        self.listed.iter().map(|listed| &listed.row).find(|row| row.version == *version)
     }
 
     pub fn installed(&self) -> Option<usize> {

@@ -108,14 +108,31 @@ impl<'a> Future<'a> {
     }
 
     fn is_met(&self, atom: &Atom<'_>, architecture: &str, without: &str) -> bool {
-        let fits = |member: &&Member<'_>| member.name != without && self.reaches(atom, architecture, member);
-        let member = |at: usize| self.members.get(at).filter(fits);
-        let mut real = self.real.get(atom.name).into_iter().flatten();
-        if real.any(|&at| member(at).is_some_and(|member| atom.accepts(member.row.version.as_str()))) {
-            return true;
+        self.meets(atom, architecture)
+            .any(|at| self.members.get(at).is_some_and(|member| member.name != without))
+    }
+
+    /// The members that meet a relation of a package of `architecture`: those of the first alternative first.
+    pub fn meeting(&self, architecture: &str, group: &str) -> Result<Vec<usize>, NoRelation> {
+        let mut found = Vec::new();
+        for atom in alternatives(group) {
+            found.extend(self.meets(&atom?, architecture));
         }
-        let mut provided = self.provided.get(atom.name).into_iter().flatten();
-        provided.any(|&(at, version)| member(at).is_some() && atom.accepts_provided(version))
+        Ok(found)
+    }
+
+    /// The members that are what `atom` names, and then those that provide it.
+    fn meets(&self, atom: &Atom<'_>, architecture: &str) -> impl Iterator<Item = usize> {
+        let reached =
+            |at: usize| self.members.get(at).filter(|member| self.reaches(atom, architecture, member));
+        let real = self.real.get(atom.name).into_iter().flatten().copied();
+        let real = real
+            .filter(move |&at| reached(at).is_some_and(|member| atom.accepts(member.row.version.as_str())));
+        let provided = self.provided.get(atom.name).into_iter().flatten();
+        let provided = provided
+            .filter(move |&&(at, version)| reached(at).is_some() && atom.accepts_provided(version))
+            .map(|&(at, _)| at);
+        real.chain(provided)
     }
 
     /// Whether a relation of a package of `architecture` can be met by a member of its own one.
@@ -128,39 +145,44 @@ impl<'a> Future<'a> {
         }
     }
 
-    /// A package does not clash with itself, nor with its own name for another architecture.
     fn check_clashes(&self, at: usize, field: &'a str, troubles: &mut Vec<Trouble<'a>>) {
         let Some(member) = self.members.get(at) else {
             return;
         };
-        for group in groups(field) {
-            for atom in alternatives(group) {
-                let Ok(atom) = atom else {
-                    troubles.push(Trouble::Unreadable { member: at });
-                    continue;
-                };
-                let real = self.real.get(atom.name).into_iter().flatten().copied();
-                let real = real.filter(|&other| {
-                    self.members.get(other).is_some_and(|other| atom.accepts(other.row.version.as_str()))
-                });
-                let provided = self.provided.get(atom.name).into_iter().flatten();
-                let provided =
-                    provided.filter(|(_, version)| atom.accepts_provided(*version)).map(|(other, _)| *other);
-                let is_other = |other: &usize| {
-                    self.members.get(*other).is_some_and(|other| {
-                        let is_meant = match atom.qualifier {
-                            None | Some("any") => true,
-                            Some("native") => other.architecture == self.native,
-                            Some(exact) => other.architecture == exact,
-                        };
-                        is_meant && other.name != member.name
-                    })
-                };
-                troubles.extend(
-                    real.chain(provided).filter(is_other).map(|other| Trouble::Clash { member: at, other }),
-                );
+        for atom in groups(field).flat_map(alternatives) {
+            match atom {
+                Ok(atom) => troubles.extend(
+                    self.clashing(member.name, &atom).map(|other| Trouble::Clash { member: at, other }),
+                ),
+                Err(NoRelation) => troubles.push(Trouble::Unreadable { member: at }),
             }
         }
+    }
+
+    /// The members that can't be there beside a package `name` with this relation. It does not clash with itself, nor
+    /// with its own name for another architecture.
+    pub fn clashing(&self, name: &str, atom: &Atom<'_>) -> impl Iterator<Item = usize> {
+        let real = self.real.get(atom.name).into_iter().flatten().copied();
+        let real = real.filter(|&other| {
+            self.members.get(other).is_some_and(|other| atom.accepts(other.row.version.as_str()))
+        });
+        let provided = self.provided.get(atom.name).into_iter().flatten();
+        let provided = provided.filter(|(_, version)| atom.accepts_provided(*version)).map(|&(at, _)| at);
+        real.chain(provided).filter(move |&other| {
+            self.members.get(other).is_some_and(|other| {
+                let is_meant = match atom.qualifier {
+                    None | Some("any") => true,
+                    Some("native") => other.architecture == self.native,
+                    Some(exact) => other.architecture == exact,
+                };
+                is_meant && other.name != name
+            })
+        })
+    }
+
+    /// The members of this name, one an architecture.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = usize> {
+        self.real.get(name).into_iter().flatten().copied()
     }
 
     fn is_in_step(&self, member: &Member<'_>) -> bool {

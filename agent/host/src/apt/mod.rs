@@ -23,6 +23,7 @@ pub mod release;
 pub mod repositories;
 mod source_entry;
 pub mod sources;
+mod ties;
 mod verdict;
 
 use jiff::{SignedDuration, Timestamp};
@@ -108,15 +109,16 @@ pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: 
         if unknown.is_empty() { None } else { case.ask_for_candidates(&unknown, &mut offers, &mut problems) };
     let doubt = (!unknown.is_empty()).then(|| unknown.join(", "));
     let heeds_recommends = conf.flag("APT::Install-Recommends") != Some(false);
-    let (new_packages, method) = case.decide(&policy, &mut offers, heeds_recommends, doubt, &mut problems);
+    let decision = case.decide(&policy, &mut offers, heeds_recommends, doubt, &mut problems);
 
     let ids = inventory.packages.iter().map(|package| package.id.clone());
     Offers {
         packages: ids.zip(offers).filter(|(_, known)| !known.offers.is_empty()).collect(),
-        new_packages,
+        new_packages: decision.new_packages,
+        ties: decision.ties,
         not_installed: tally.counts(),
         refreshed_at: repositories.refreshed_at,
-        method: asked.unwrap_or(method),
+        method: asked.unwrap_or(decision.method),
         repositories: repositories.repositories,
         problems: problems.into_problems(),
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::{KeptBack, Method, NewPackage, PackageOffers};
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::plan::steps::Tie;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
 use crate::apt::candidate::{Policy, Versions};
@@ -14,6 +15,7 @@ use crate::apt::native_apt::{AskError, NativeApt, PolicyAnswer, Simulation, full
 use crate::apt::offers::{Phaser, kept_back};
 use crate::apt::reader::look_up;
 use crate::apt::repositories::Repositories;
+use crate::apt::ties;
 use crate::problem_list::ProblemList;
 use crate::root::Root;
 
@@ -34,6 +36,13 @@ pub(super) fn unmodelled_settings(conf: &Conf) -> Vec<String> {
             && conf.find(key).is_none_or(|value| value != "internal")
     };
     UNMODELLED.iter().filter(is_set).map(|key| format!("the setting {key}")).collect()
+}
+
+/// What an upgrade of everything would be.
+pub(super) struct Decision {
+    pub(super) new_packages: Vec<NewPackage>,
+    pub(super) ties: Vec<Tie>,
+    pub(super) method: Method,
 }
 
 /// What is known before the verdict.
@@ -118,14 +127,56 @@ impl Case<'_> {
         }
     }
 
-    /// Says of each upgrade that is neither held nor phased whether it would be taken, and what would come new. `doubt`
-    /// is why our own candidates can't be built upon.
+    /// Says of each upgrade that is neither held nor phased whether it would be taken, what would come new, and what
+    /// can't go without what. `doubt` is why our own candidates can't be built upon.
     pub(super) fn decide(
         &self,
         policy: &Policy<'_>,
         offers: &mut [PackageOffers],
         heeds_recommends: bool,
         doubt: Option<String>,
+        problems: &mut ProblemList,
+    ) -> Decision {
+        let mut found = Extra::default();
+        let (mut new_packages, method) =
+            self.find_changes(policy, offers, heeds_recommends, doubt, &mut found, problems);
+        self.complete(&mut new_packages, &mut found);
+        let upgrades = ties::Upgrades {
+            inventory: self.inventory,
+            native: self.native(),
+            versions: self.versions,
+            offers,
+            new: &new_packages,
+            found: &found,
+            heeds_recommends,
+        };
+        let ties = ties::find(&upgrades);
+        Decision { new_packages, ties, method }
+    }
+
+    /// Reads the lists for the new packages that apt has named.
+    fn complete(&self, new: &mut [NewPackage], found: &mut Extra) {
+        let names = new.iter().map(|new| new.id.name.as_str());
+        let names = names.filter(|&name| !found.versions.contains_key(name)).map(Box::from);
+        let names: BTreeSet<Box<str>> = names.collect();
+        if !names.is_empty() {
+            look_up(self.root, self.repositories, self.inventory, &names, found);
+        }
+        for new in new {
+            let versions = found.versions.get(new.id.name.as_str());
+            if let Some(row) = versions.and_then(|versions| versions.row(&new.version)) {
+                (new.download_bytes, new.installed_kib) = (row.download_bytes, row.installed_kib);
+            }
+        }
+    }
+
+    fn find_changes(
+        &self,
+        policy: &Policy<'_>,
+        offers: &mut [PackageOffers],
+        heeds_recommends: bool,
+        doubt: Option<String>,
+        found: &mut Extra,
         problems: &mut ProblemList,
     ) -> (Vec<NewPackage>, Method) {
         let places = 0..offers.len();
@@ -137,21 +188,20 @@ impl Case<'_> {
         if targets.iter().all(Option::is_none) && self.essential.is_empty() {
             return (Vec::new(), Method::Native);
         }
-        let mut found = Extra::default();
-        let verdict = self.judge(policy, &targets, heeds_recommends, &mut found);
+        let verdict = self.judge(policy, &targets, heeds_recommends, found);
         let new = match verdict {
             Verdict::Proven { new } => new,
             Verdict::Unproven { because, blame } => {
                 return self.ask(because, &blame, &targets, offers, problems);
             }
         };
-        let packages = self.new_packages(&new, &found, policy);
+        let packages = self.new_packages(&new, found, policy);
         if waiting.iter().any(Option::is_some) {
             // apt takes phased updates with the rest, and puts them back at the end: with them it must be sound, too.
             for (target, waiting) in targets.iter_mut().zip(&waiting) {
                 *target = target.or(*waiting);
             }
-            let together = self.judge(policy, &targets, heeds_recommends, &mut found);
+            let together = self.judge(policy, &targets, heeds_recommends, found);
             if together != (Verdict::Proven { new }) {
                 let because = "phased updates do not go together with the others".to_owned();
                 for (target, waiting) in targets.iter_mut().zip(&waiting) {
@@ -219,7 +269,12 @@ impl Case<'_> {
                 let architecture = if listed.row.is_all() { "all" } else { self.native() };
                 if let Ok(architecture) = Architecture::parse(architecture) {
                     let id = PackageId { name: parsed, architecture };
-                    packages.push(NewPackage { id, version: listed.row.version.clone() });
+                    packages.push(NewPackage {
+                        id,
+                        version: listed.row.version.clone(),
+                        download_bytes: 0,
+                        installed_kib: 0,
+                    });
                 }
             }
         }
@@ -318,7 +373,8 @@ impl Case<'_> {
                 let name = PackageName::parse(&one.name).ok()?;
                 let architecture = Architecture::parse(&one.new_architecture).ok()?;
                 let version = Version::parse(&one.new).ok()?;
-                Some(NewPackage { id: PackageId { name, architecture }, version })
+                let id = PackageId { name, architecture };
+                Some(NewPackage { id, version, download_bytes: 0, installed_kib: 0 })
             })
             .collect();
         packages.sort();

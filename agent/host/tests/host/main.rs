@@ -16,6 +16,7 @@ mod apt_lab;
 mod apt_machine;
 mod apt_random;
 mod apt_roots;
+mod apt_ties;
 mod corpus;
 mod dpkg_damage;
 mod dpkg_data;
