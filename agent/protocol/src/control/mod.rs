@@ -2,10 +2,14 @@
 //!
 //! Which path answers with which of them is the daemon's OpenAPI document (docs/openapi.json). No transport is here.
 
+pub mod events;
+pub mod plan;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::plan::PlanRequest;
 use crate::report::native::{
     AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, ItemWire, OperationWire, ProblemWire,
     SummaryWire,
@@ -14,8 +18,8 @@ use crate::report::native::{
 /// Where the daemon listens unless its config says otherwise.
 pub const CONTROL_SOCKET: &str = "/run/patchd/patchd.sock";
 
-/// The longest request body that the daemon reads, in bytes.
-pub const MAX_REQUEST_BODY: usize = 64 * 1024;
+/// The longest request body that the daemon reads, in bytes: a plan of 2,000 packages.
+pub const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
 /// The media type of every error.
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
@@ -164,6 +168,9 @@ pub struct RunsDocument {
 pub struct RunSummary {
     pub id: String,
     pub operation: OperationWire,
+    /// Whether it only plans.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     pub trigger: RunTrigger,
     pub phase: RunPhase,
     #[schema(value_type = String, format = DateTime)]
@@ -206,10 +213,16 @@ pub enum RunPhase {
     Assessing,
     Planning,
     Gating,
+    /// Running the pre-patch hooks.
+    Preparing,
     Applying,
     /// After a crash: asking the executor what came of the transaction.
     Recalling,
+    /// Making the package database whole after a transaction that did not end well.
+    Repairing,
     ReadingBack,
+    /// Running the post-patch hooks.
+    Finishing,
     Reporting,
     Concluded,
 }
@@ -260,7 +273,8 @@ pub struct RunTransaction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JournalEntry {
     pub sequence: u64,
-    /// What was to be done: `refresh`, `assess`, `simulate`, `apply`, `recall`, `read_back`, `report`.
+    /// What was to be done: `refresh`, `assess`, `simulate`, `look_at_gates`, `run_hooks`, `apply`, `recall`, `repair`,
+    /// `read_back`, `report`.
     pub effect: String,
     #[schema(value_type = String, format = DateTime)]
     pub intended_at: Timestamp,
@@ -277,6 +291,17 @@ pub struct JournalEntry {
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     pub operation: OperationWire,
+    /// Only for an apply: plan it, look at the gates, and change nothing. `GET /v1/runs/{id}/plan` has the plan.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Only for an apply: this plan and nothing else, or nothing at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRequest>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -339,7 +364,9 @@ pub enum ProblemType {
     UnsupportedMediaType,
     /// No report was written yet.
     NoReport,
-    /// The run that was to be stopped is over, or at a point where it can't be stopped.
+    /// No plan was made, or none by this run.
+    NoPlan,
+    /// The run that was to be stopped is over, or has nothing left to stop.
     NotStoppable,
     Stopping,
     Internal,
@@ -356,6 +383,7 @@ impl ProblemType {
             Self::BodyTooLarge => "urn:patchd:problem:body-too-large",
             Self::UnsupportedMediaType => "urn:patchd:problem:unsupported-media-type",
             Self::NoReport => "urn:patchd:problem:no-report",
+            Self::NoPlan => "urn:patchd:problem:no-plan",
             Self::NotStoppable => "urn:patchd:problem:not-stoppable",
             Self::Stopping => "urn:patchd:problem:stopping",
             Self::Internal => "urn:patchd:problem:internal",
@@ -371,6 +399,7 @@ impl ProblemType {
             Self::BodyTooLarge => "the request is too large",
             Self::UnsupportedMediaType => "the request's body must be application/json",
             Self::NoReport => "no report was written yet",
+            Self::NoPlan => "there is no plan",
             Self::NotStoppable => "this run can't be stopped",
             Self::Stopping => "patchd is stopping",
             Self::Internal => "patchd could not answer",
@@ -380,7 +409,7 @@ impl ProblemType {
     /// The HTTP status.
     pub fn status(self) -> u16 {
         match self {
-            Self::NotFound | Self::NoReport => 404,
+            Self::NotFound | Self::NoReport | Self::NoPlan => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAuthorised => 403,
             Self::BadRequest => 400,
@@ -430,6 +459,7 @@ mod tests {
             run: RunSummary {
                 id: "r".into(),
                 operation: OperationWire::Apply,
+                dry_run: false,
                 trigger: RunTrigger::Request { uid: 0 },
                 phase: RunPhase::ReadingBack,
                 requested_at: Timestamp::UNIX_EPOCH,
