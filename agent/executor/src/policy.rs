@@ -57,6 +57,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use patchd_host::durable::{atomic_write, create_directories};
+    use patchd_protocol::executor::RefusalWire;
 
     use super::*;
 
@@ -110,13 +111,13 @@ mod tests {
         let path = site.directory.path().join(config_files::MAIN_FILE);
         std::fs::set_permissions(&path, Permissions::from_mode(0o646)).unwrap();
         let refused = site.policy.open_window(now).unwrap_err();
-        assert!(
-            matches!(&refused, Stop::Refused { code: RefusalCode::Policy, message } if message.contains("chmod go-w"))
-        );
+        assert!(matches!(&refused, Stop::Refused(refusal) if refusal.code == RefusalCode::Policy
+                && refusal.message.contains("chmod go-w")));
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let foreign = Policy::new(site.policy.root.clone(), site.policy.owner + 1);
-        assert!(matches!(foreign.open_window(now), Err(Stop::Refused { code: RefusalCode::Policy, .. })));
+        let is_policy = |refusal: &RefusalWire| refusal.code == RefusalCode::Policy;
+        assert!(matches!(foreign.open_window(now), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
         atomic_write(&path, b"[[window]]\nnam = \"x\"\n", 0o644).unwrap();
-        assert!(matches!(site.policy.open_window(now), Err(Stop::Refused { code: RefusalCode::Policy, .. })));
+        assert!(matches!(site.policy.open_window(now), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
     }
 }

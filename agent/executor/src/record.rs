@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nix::fcntl::OFlag;
 use patchd_host::durable::{WriteError, atomic_write, create_directories};
 use patchd_host::read::{self, FileError};
 use patchd_host::root::Root;
-use patchd_protocol::executor::{TransactionRecord, TransactionState};
+use patchd_protocol::executor::{TransactionKind, TransactionRecord, TransactionState};
 use thiserror::Error;
 
 use crate::{apt, text};
@@ -57,6 +58,29 @@ pub(crate) struct Records {
     transactions: PathBuf,
     output: PathBuf,
     lock: PathBuf,
+}
+
+/// A record with nothing in it yet.
+pub(crate) fn intent(id: &str, run: &str, kind: TransactionKind, now: Timestamp) -> TransactionRecord {
+    TransactionRecord {
+        id: id.into(),
+        run: run.into(),
+        kind,
+        digest: String::new(),
+        state: TransactionState::Running,
+        started_at: now,
+        ended_at: None,
+        exit_code: None,
+        permission: String::new(),
+        changes: Vec::new(),
+        output_tail: Vec::new(),
+        failures: Vec::new(),
+        notes: Vec::new(),
+        timings: Vec::new(),
+        download: None,
+        left_files: Vec::new(),
+        database: Vec::new(),
+    }
 }
 
 /// The right to use apt, as long as it lives.
@@ -231,15 +255,8 @@ mod tests {
 
     fn record(id: &str) -> TransactionRecord {
         TransactionRecord {
-            id: id.into(),
-            run: "run".into(),
             digest: "d".into(),
-            state: TransactionState::Running,
-            started_at: "2026-11-29T02:00:00Z".parse().unwrap(),
-            ended_at: None,
-            exit_code: None,
-            changes: vec![],
-            output_tail: vec![],
+            ..intent(id, "run", TransactionKind::Apply, "2026-11-29T02:00:00Z".parse().unwrap())
         }
     }
 

@@ -2,18 +2,29 @@
 
 use std::error::Error;
 
-use patchd_protocol::executor::{RefusalCode, Reply};
+use patchd_protocol::executor::{PackageWire, RefusalCode, RefusalWire, Reply};
 
 /// A request that ends without a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
-    Refused { code: RefusalCode, message: String },
+    Refused(RefusalWire),
     Failed { message: String },
 }
 
 impl Stop {
     pub(crate) fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self::Refused { code, message: message.into() }
+        Self::blaming(code, message, Vec::new())
+    }
+
+    /// A refusal that these packages are to blame for: without them, the others may go.
+    pub(crate) fn blaming(
+        code: RefusalCode,
+        message: impl Into<String>,
+        mut blamed: Vec<PackageWire>,
+    ) -> Self {
+        blamed.sort();
+        blamed.dedup();
+        Self::Refused(RefusalWire { code, message: message.into(), blamed })
     }
 
     /// A failure with the chain of its causes.
@@ -32,7 +43,7 @@ impl Stop {
 impl From<Stop> for Reply {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Refused { code, message } => Self::Refused { code, message },
+            Stop::Refused(refusal) => Self::Refused(refusal),
             Stop::Failed { message } => Self::Failed { message },
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
-use patchd_protocol::executor::{RefusalCode, Reply, Verb};
+use patchd_protocol::executor::{ProgressWire, RefusalCode, RefusalWire, Reply, Verb};
 use patchd_protocol::frame::{self, FrameError, MAX_REPLY, MAX_REQUEST};
 use serde_json::Value;
 use thiserror::Error;
@@ -237,14 +237,14 @@ impl Connection {
                     let run = text::cut(&request.run);
                     log::info(format_args!("uid {uid} asks for {} in run {run}", request.verb.name()));
                 }
-                answer(&self.0.executor, &request, &mut |line| {
+                answer(&self.0.executor, &request, uid, &mut |progress: ProgressWire| {
                     // A frame that was cut off can't be followed by another.
-                    let progress = Reply::Progress { line: text::cut(line) };
-                    is_reached = is_reached && frame::write(&mut &*stream, &progress, MAX_REPLY).is_ok();
+                    is_reached = is_reached
+                        && frame::write(&mut &*stream, &Reply::Progress(progress), MAX_REPLY).is_ok();
                 })
             }
         };
-        if let Reply::Refused { code, message } = &reply {
+        if let Reply::Refused(RefusalWire { code, message, .. }) = &reply {
             log::warning(format_args!("uid {uid} is refused ({code:?}): {message}"));
         }
         if let Reply::Failed { message } = &reply {
@@ -261,7 +261,7 @@ fn refuse(stream: &UnixStream, code: RefusalCode, message: String) {
 
 fn describe(error: &FrameError) -> String {
     match Stop::failed(error) {
-        Stop::Failed { message } | Stop::Refused { message, .. } => text::cut(&message),
+        Stop::Failed { message } | Stop::Refused(RefusalWire { message, .. }) => text::cut(&message),
     }
 }
 

@@ -10,14 +10,14 @@ use patchd_core::plan::Plan;
 use patchd_core::problem::ProblemKind;
 use patchd_core::version::VersionScheme;
 use patchd_core::window::Occurrence;
-use patchd_protocol::executor::{RefusalCode, TransactionRecord, TransactionState};
+use patchd_protocol::executor::{RefusalCode, TransactionKind, TransactionRecord, TransactionState};
 
 use crate::apt::{AptError, Simulation, Work};
 use crate::child::Ended;
 use crate::record::RecordError;
 use crate::refusal::Stop;
-use crate::verbs::Executor;
-use crate::{log, read_back, text};
+use crate::verbs::{Executor, Progress, output};
+use crate::{log, read_back, record, text};
 
 /// The longest that archives may take to be fetched, and that apt may wait for another package manager. The window's
 /// cutoff makes both shorter.
@@ -40,7 +40,7 @@ pub(crate) struct Order<'a> {
 pub(crate) fn apply(
     executor: &Executor,
     order: &Order<'_>,
-    progress: &mut dyn FnMut(&str),
+    progress: &mut Progress<'_>,
 ) -> Result<TransactionRecord, Stop> {
     if let Some(known) = recall_same(executor, order)? {
         return Ok(known);
@@ -74,7 +74,7 @@ pub(crate) fn apply(
         order.digest
     ));
     work.lock_wait = time_left(&window, now).min(LOCK_WAIT_LIMIT);
-    let ended = executor.apt.install(&work, progress);
+    let ended = executor.apt.install(&work, &mut |line| progress(output(line)));
     restore_marks(executor, order, &before);
     finish(executor, order, &mut record, ended);
     Ok(record)
@@ -172,14 +172,17 @@ fn download(
     executor: &Executor,
     order: &Order<'_>,
     work: &mut Work<'_>,
-    progress: &mut dyn FnMut(&str),
+    progress: &mut Progress<'_>,
 ) -> Result<(), Stop> {
     let now = (executor.now)();
     let window = executor.policy.open_window(now)?;
     let left = time_left(&window, now);
     let limit = left.min(DOWNLOAD_LIMIT);
     work.lock_wait = left.min(LOCK_WAIT_LIMIT);
-    let ended = executor.apt.download(work, limit, progress).map_err(|error| Stop::failed(&error))?;
+    let ended = executor
+        .apt
+        .download(work, limit, &mut |line| progress(output(line)))
+        .map_err(|error| Stop::failed(&error))?;
     if ended.is_success() {
         return Ok(());
     }
@@ -195,15 +198,9 @@ fn download(
 
 fn intent(order: &Order<'_>, before: &Inventory, now: Timestamp) -> TransactionRecord {
     TransactionRecord {
-        id: order.id.into(),
-        run: order.run.into(),
         digest: order.digest.into(),
-        state: TransactionState::Running,
-        started_at: now,
-        ended_at: None,
-        exit_code: None,
         changes: read_back::changes(order.plan, before),
-        output_tail: Vec::new(),
+        ..record::intent(order.id, order.run, TransactionKind::Apply, now)
     }
 }
 

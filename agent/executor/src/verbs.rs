@@ -9,8 +9,8 @@ use patchd_core::plan::Plan;
 use patchd_host::dpkg;
 use patchd_host::root::Root;
 use patchd_protocol::executor::{
-    MAX_CHANGES, PROTOCOL, PackageWire, PlanWire, PlannedChangeWire, RefusalCode, Reply, Request,
-    SimulationWire, Verb, digest, is_id,
+    MAX_CHANGES, PROTOCOL, PackageWire, PlanWire, PlannedChangeWire, ProgressWire, RefusalCode, Reply,
+    Request, SimulationWire, Verb, digest, is_id,
 };
 use serde_json::Value;
 
@@ -44,22 +44,40 @@ impl Executor {
     }
 }
 
-/// Answers one request. `progress` gets the package manager's words meanwhile.
-pub(crate) fn answer(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&str)) -> Reply {
-    carry_out(executor, request, progress).unwrap_or_else(Reply::from)
+/// Where what is going on is told to.
+pub(crate) type Progress<'a> = dyn FnMut(ProgressWire) + 'a;
+
+/// A line of what a process says, as progress.
+pub(crate) fn output(line: &str) -> ProgressWire {
+    ProgressWire::Output { line: text::cut(line) }
 }
 
-fn carry_out(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&str)) -> Result<Reply, Stop> {
+/// Answers one request. `progress` gets the package manager's words meanwhile.
+///
+/// `uid` is the peer's: root's word counts for more than the daemon's.
+pub(crate) fn answer(executor: &Executor, request: &Request, uid: u32, progress: &mut Progress<'_>) -> Reply {
+    carry_out(executor, request, uid, progress).unwrap_or_else(Reply::from)
+}
+
+fn carry_out(
+    executor: &Executor,
+    request: &Request,
+    _uid: u32,
+    progress: &mut Progress<'_>,
+) -> Result<Reply, Stop> {
     check_id("run", &request.run)?;
     match &request.verb {
         Verb::Refresh { transaction } => {
             check_id("transaction", transaction)?;
             let _held = executor.hold(&format!("refresh {transaction}"))?;
-            let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
+            let refreshed = executor
+                .apt
+                .refresh(&mut |line| progress(output(line)))
+                .map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }
         Verb::Simulate { plan } => simulate(executor, &check_plan(plan)?, &request.run),
-        Verb::Apply { transaction, plan, digest: claimed } => {
+        Verb::Apply { transaction, plan, digest: claimed, estimate_seconds: _, grant: _ } => {
             check_id("transaction", transaction)?;
             let plan = check_plan(plan)?;
             let digest = digest(&plan);
@@ -68,9 +86,9 @@ fn carry_out(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&s
                 return Err(Stop::refused(RefusalCode::DigestMismatch, message));
             }
             let order = Order { run: &request.run, id: transaction, plan: &plan, digest: &digest };
-            transaction::apply(executor, &order, progress).map(Reply::Applied)
+            transaction::apply(executor, &order, progress).map(Reply::Done)
         }
-        Verb::Recall { transaction } => {
+        Verb::Recall { transaction, wait_seconds: _ } => {
             check_id("transaction", transaction)?;
             transaction::recall(executor, transaction).map(Reply::Recalled)
         }
@@ -79,6 +97,10 @@ fn carry_out(executor: &Executor, request: &Request, progress: &mut dyn FnMut(&s
             packages.iter().try_for_each(check_package)?;
             let installed = crate::read_back::installed(packages, &executor.inventory());
             Ok(Reply::ReadBack { installed })
+        }
+        verb @ (Verb::Observe { .. } | Verb::RunHooks { .. } | Verb::Repair { .. } | Verb::Grant { .. }) => {
+            let message = format!("{} is not built yet", verb.name());
+            Err(Stop::refused(RefusalCode::UnknownVerb, message))
         }
     }
 }
@@ -89,7 +111,7 @@ fn simulate(executor: &Executor, plan: &Plan, run: &str) -> Result<Reply, Stop> 
         executor.apt.simulate(plan, &executor.inventory()).map_err(|error| Stop::failed(&error))?;
     Ok(Reply::Simulated(SimulationWire {
         changes: simulated.changes.iter().map(PlannedChangeWire::from).collect(),
-        removals: simulated.removals.iter().map(|name| name.as_str().into()).collect(),
+        removals: simulated.removals.iter().map(PackageWire::from).collect(),
         refusal: simulated.refusal.as_deref().map(text::cut),
     }))
 }
@@ -137,7 +159,7 @@ fn check_count(count: usize) -> Result<(), Stop> {
 }
 
 fn check_plan(plan: &PlanWire) -> Result<Plan, Stop> {
-    check_count(plan.changes.len())?;
+    check_count(plan.changes.len().saturating_add(plan.removals.len()))?;
     Plan::try_from(plan).map_err(|error| Stop::refused(RefusalCode::Malformed, text::cut(&error.to_string())))
 }
 

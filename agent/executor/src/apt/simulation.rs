@@ -22,7 +22,7 @@ pub(crate) struct UnreadableSimulation {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Simulation {
     pub(crate) changes: Vec<PlannedChange>,
-    pub(crate) removals: Vec<PackageName>,
+    pub(crate) removals: Vec<PackageId>,
     /// Why apt would not do it, in its own words.
     pub(crate) refusal: Option<String>,
 }
@@ -48,9 +48,7 @@ impl Simulation {
             if let Some(rest) = line.strip_prefix("Inst ") {
                 simulation.changes.push(parse_change(rest, inventory).ok_or_else(unreadable)?);
             } else if let Some(rest) = line.strip_prefix("Remv ").or_else(|| line.strip_prefix("Purg ")) {
-                let (name, _) =
-                    parse_name(rest.split(' ').next().unwrap_or_default()).ok_or_else(unreadable)?;
-                simulation.removals.push(name);
+                simulation.removals.push(parse_removal(rest, inventory).ok_or_else(unreadable)?);
             }
         }
         simulation.changes.sort();
@@ -82,6 +80,17 @@ fn parse_change(text: &str, inventory: &Inventory) -> Option<PlannedChange> {
         (None, Some(from)) => installed_architecture(&name, from, inventory).unwrap_or(architecture),
     };
     Some(PlannedChange { package: PackageId { name, architecture }, from, to })
+}
+
+/// Reads `NAME[:ARCH] [VERSION] …`.
+fn parse_removal(text: &str, inventory: &Inventory) -> Option<PackageId> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (name, foreign) = parse_name(word)?;
+    let version = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let version = version.and_then(|(version, _)| Version::parse(version).ok());
+    let installed = || installed_architecture(&name, version.as_ref()?, inventory);
+    let architecture = foreign.or_else(installed).unwrap_or_else(|| inventory.native.clone());
+    Some(PackageId { name, architecture })
 }
 
 /// To apt, a package for all architectures and one of its own are the same package: which one is installed?
@@ -151,11 +160,11 @@ mod tests {
     #[test]
     fn removals_are_read_and_the_rest_is_no_change() {
         let output = "Reading package lists...\nNOTE: This is only a simulation!\nRemv app [1:1.0-1] [doc:amd64 ]\n\
-                      Purg old:i386 [2]\nRemv app:i386 [1]\nConf new (1 Lab:1/st [amd64])\nConf x broken\n";
+                      Purg old:i386 [2]\nRemv app:i386 [1]\nRemv doc [1]\nConf new (1 Lab:1/st [amd64])\nConf x broken\n";
         let simulation = Simulation::parse(output, &inventory()).unwrap();
         assert_eq!(simulation.changes, []);
-        let removals: Vec<_> = simulation.removals.iter().map(PackageName::as_str).collect();
-        assert_eq!(removals, ["app", "old"]);
+        let removals: Vec<_> = simulation.removals.iter().map(ToString::to_string).collect();
+        assert_eq!(removals, ["app:amd64", "app:i386", "doc:all", "old:i386"]);
     }
 
     #[test]
@@ -180,7 +189,7 @@ mod tests {
             |name: &str| String::from_utf8_lossy(&std::fs::read(corpus.join(name)).unwrap()).into_owned();
         let parsed = |name| Simulation::parse(&read(name), &inventory());
         assert_eq!(parsed("typical").unwrap().changes.len(), 2);
-        assert_eq!(parsed("removals").unwrap().removals.len(), 2);
+        assert_eq!(parsed("removals").unwrap().removals.len(), 3);
         assert!(parsed("cut").is_err() && parsed("garbage").is_err());
         for name in ["typical", "removals"] {
             let read = parsed(name).unwrap();

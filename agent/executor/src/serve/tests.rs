@@ -67,7 +67,7 @@ fn receive(client: &mut UnixStream) -> Option<Reply> {
 
 #[track_caller]
 fn check_refused(reply: Option<Reply>, expected: RefusalCode) {
-    assert!(matches!(&reply, Some(Reply::Refused { code, .. }) if *code == expected), "{reply:?}");
+    assert!(matches!(&reply, Some(Reply::Refused(refusal)) if refusal.code == expected), "{reply:?}");
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn a_pair_is_served_request_by_request_until_it_hangs_up() {
     let mut site = Site::new(vec![own()]);
     let (mut client, thread) = site.pair();
     for _ in 0..3 {
-        send(&mut client, Verb::Recall { transaction: "t".into() });
+        send(&mut client, Verb::Recall { transaction: "t".into(), wait_seconds: 0 });
         assert_eq!(receive(&mut client), Some(Reply::Recalled(None)));
     }
-    let unknown = json!({"protocol": 1, "run": "r", "verb": {"shell": {}}});
+    let unknown = json!({"protocol": PROTOCOL, "run": "r", "verb": {"shell": {}}});
     frame::write(&mut client, &unknown, MAX_REQUEST).unwrap();
     check_refused(receive(&mut client), RefusalCode::UnknownVerb);
     // A refusal ends no connection.
@@ -125,7 +125,7 @@ fn a_listener_serves_several_and_ends_when_told() {
     let thread = site.start(Socket::Listening(UnixListener::bind(&path).unwrap()), LONG);
     let mut clients: Vec<_> = (0..MAX_CONNECTIONS).map(|_| UnixStream::connect(&path).unwrap()).collect();
     for client in clients.iter_mut().rev() {
-        send(client, Verb::Recall { transaction: "t".into() });
+        send(client, Verb::Recall { transaction: "t".into(), wait_seconds: 0 });
         assert_eq!(receive(client), Some(Reply::Recalled(None)));
     }
     let mut one_too_many = UnixStream::connect(&path).unwrap();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use patchd_host::config_files;
 use patchd_host::durable::{atomic_write, create_directories};
-use patchd_protocol::executor::{TransactionRecord, TransactionState};
+use patchd_protocol::executor::{RefusalWire, TransactionRecord, TransactionState};
 use serde_json::json;
 
 use super::*;
@@ -102,18 +102,21 @@ impl Site {
     }
 
     fn ask(&self, verb: Verb) -> Reply {
-        answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, &mut |_| {})
+        answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, 0, &mut |_| {})
     }
 
     fn apply(&self, id: &str, changes: &[(&str, &str, &str)]) -> Reply {
         let plan = plan(changes);
         let digest = Plan::try_from(&plan).map(|plan| digest(&plan)).unwrap_or_default();
-        self.ask(Verb::Apply { transaction: id.into(), plan, digest })
+        let (transaction, estimate_seconds, grant) = (id.into(), 60, None);
+        self.ask(Verb::Apply { transaction, plan, digest, estimate_seconds, grant })
     }
 
     #[track_caller]
     fn check_refused(&self, reply: Reply, expected: RefusalCode, part: &str) {
-        let Reply::Refused { code, message } = reply else { panic!("not refused: {reply:?}") };
+        let Reply::Refused(RefusalWire { code, message, .. }) = reply else {
+            panic!("not refused: {reply:?}")
+        };
         assert_eq!(code, expected, "{message}");
         assert!(message.contains(part), "{message}");
         assert!(!self.calls().iter().any(|call| call.starts_with("install")), "{:?}", self.calls());
@@ -140,7 +143,7 @@ fn plan(changes: &[(&str, &str, &str)]) -> PlanWire {
         from: Some((*from).into()),
         to: (*to).into(),
     };
-    PlanWire { changes: changes.iter().map(change).collect() }
+    PlanWire { changes: changes.iter().map(change).collect(), removals: vec![] }
 }
 
 const BOTH: [(&str, &str, &str); 2] = [("app", "1", "2"), ("lib", "1", "2")];
@@ -148,7 +151,7 @@ const BOTH: [(&str, &str, &str); 2] = [("app", "1", "2"), ("lib", "1", "2")];
 #[track_caller]
 fn applied(reply: Reply) -> TransactionRecord {
     match reply {
-        Reply::Applied(record) => record,
+        Reply::Done(record) => record,
         other => panic!("not applied: {other:?}"),
     }
 }
@@ -177,10 +180,16 @@ fn asked_again_the_record_answers_and_nothing_is_applied_twice() {
     site.put("root/var/lib/dpkg/status", &status("3", "3"));
     site.put(&format!("root/{}", config_files::MAIN_FILE), "");
     assert_eq!(applied(site.apply("t-1", &BOTH)), first);
-    assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into() }), Reply::Recalled(Some(first)));
-    assert_eq!(site.ask(Verb::Recall { transaction: "t-2".into() }), Reply::Recalled(None));
+    assert_eq!(
+        site.ask(Verb::Recall { transaction: "t-1".into(), wait_seconds: 0 }),
+        Reply::Recalled(Some(first))
+    );
+    assert_eq!(site.ask(Verb::Recall { transaction: "t-2".into(), wait_seconds: 0 }), Reply::Recalled(None));
     let replayed = site.apply("t-1", &[("doc", "1", "2")]);
-    assert!(matches!(replayed, Reply::Refused { code: RefusalCode::DigestMismatch, .. }), "{replayed:?}");
+    assert!(
+        matches!(&replayed, Reply::Refused(refusal) if refusal.code == RefusalCode::DigestMismatch),
+        "{replayed:?}"
+    );
     assert_eq!(site.calls(), calls);
 }
 
@@ -276,7 +285,7 @@ fn a_failed_download_changes_nothing_and_may_be_tried_again() {
     site.put("download.code", "100");
     let failed = site.apply("t-1", &BOTH);
     assert!(matches!(&failed, Reply::Failed { message } if message.contains("ended with 100")), "{failed:?}");
-    assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into() }), Reply::Recalled(None));
+    assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into(), wait_seconds: 0 }), Reply::Recalled(None));
     std::fs::remove_file(site.path("download.code")).unwrap();
     assert!(applied(site.apply("t-1", &BOTH)).changes.iter().all(|change| change.done));
 }
@@ -313,8 +322,13 @@ fn hostile_plans_and_ids_are_refused() {
     site.check_refused(option, RefusalCode::Malformed, "it has the character ' '");
     let traversal = site.apply("../../etc/x", &BOTH);
     site.check_refused(traversal, RefusalCode::Malformed, "is no id of a transaction");
-    let forged =
-        site.ask(Verb::Apply { transaction: "t-1".into(), plan: plan(&BOTH), digest: "0".repeat(64) });
+    let forged = site.ask(Verb::Apply {
+        transaction: "t-1".into(),
+        plan: plan(&BOTH),
+        digest: "0".repeat(64),
+        estimate_seconds: 1,
+        grant: None,
+    });
     site.check_refused(forged, RefusalCode::DigestMismatch, "not 000");
     let names: Vec<_> = (0..=MAX_CHANGES).map(|number| format!("p{number}")).collect();
     let giant: Vec<_> = names.iter().map(|name| (name.as_str(), "1", "2")).collect();
@@ -349,23 +363,30 @@ fn a_refresh_names_what_failed() {
 fn requests_are_refused_by_what_is_wrong_with_them() {
     #[track_caller]
     fn check(message: Value, expected: RefusalCode, part: &str) {
-        let Err(Stop::Refused { code, message }) = decode(message) else { panic!("not refused") };
+        let Err(Stop::Refused(RefusalWire { code, message, .. })) = decode(message) else {
+            panic!("not refused")
+        };
         assert_eq!(code, expected, "{message}");
         assert!(message.contains(part), "{message}");
     }
-    check(json!([]), RefusalCode::Protocol, "speaks protocol 1, and the request none");
-    check(json!({"protocol": 2}), RefusalCode::Protocol, "the request 2");
-    check(json!({"protocol": 1, "run": "r"}), RefusalCode::Malformed, "no verb");
-    let shell = json!({"protocol": 1, "run": "r", "verb": {"shell": {"command": "id"}}});
+    check(json!([]), RefusalCode::Protocol, "speaks protocol 2, and the request none");
+    check(json!({"protocol": 9}), RefusalCode::Protocol, "the request 9");
+    check(json!({"protocol": 2, "run": "r"}), RefusalCode::Malformed, "no verb");
+    let shell = json!({"protocol": 2, "run": "r", "verb": {"shell": {"command": "id"}}});
     check(
         shell,
         RefusalCode::UnknownVerb,
-        "there is no verb \"shell\"; this executor knows refresh, simulate",
+        "there is no verb \"shell\"; this executor knows observe, refresh, simulate",
     );
-    check(json!({"protocol": 1, "run": "r", "verb": "reboot"}), RefusalCode::UnknownVerb, "\"reboot\"");
-    let extra = json!({"protocol": 1, "run": "r", "root": "/x", "verb": {"recall": {"transaction": "t"}}});
+    check(json!({"protocol": 2, "run": "r", "verb": "reboot"}), RefusalCode::UnknownVerb, "\"reboot\"");
+    let extra = json!({"protocol": 2, "run": "r", "root": "/x", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}}});
     check(extra, RefusalCode::Malformed, "unknown field `root`");
-    let two = json!({"protocol": 1, "run": "r", "verb": {"recall": {"transaction": "t"}, "refresh": {"transaction": "t"}}});
+    let two = json!({"protocol": 2, "run": "r", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}, "refresh": {"transaction": "t"}}});
     check(two, RefusalCode::Malformed, "the request can't be read");
-    assert!(decode(json!({"protocol": 1, "run": "r", "verb": {"recall": {"transaction": "t"}}})).is_ok());
+    assert!(
+        decode(
+            json!({"protocol": 2, "run": "r", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}}})
+        )
+        .is_ok()
+    );
 }
