@@ -118,6 +118,8 @@ pub struct PackageOffers {
     pub is_upgradable: bool,
     /// Why an upgradable package would still be left where it is.
     pub kept_back: Option<KeptBack>,
+    /// Kibibytes that the installed version takes on disk: 0 where that is not known.
+    pub installed_kib: u64,
 }
 
 impl PackageOffers {

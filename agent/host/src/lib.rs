@@ -8,6 +8,7 @@ pub mod deb822;
 pub mod dpkg;
 pub mod durable;
 pub mod file_store;
+pub mod footprint;
 pub mod machine;
 pub mod os;
 pub mod patchers;

@@ -91,6 +91,7 @@ impl Case {
             candidate: Some(0),
             is_upgradable: installed.as_str() != text,
             kept_back: None,
+            installed_kib: 0,
         });
         known.offers.push(Offer {
             version: version(text),

@@ -101,6 +101,10 @@ impl Versions {
     pub fn installed(&self) -> Option<usize> {
         self.listed.iter().position(Listed::is_installed)
     }
+
+    pub fn installed_row(&self) -> Option<&Row> {
+        self.listed.iter().find(|listed| listed.is_installed()).map(|listed| &listed.row)
+    }
 }
 
 impl<'a> Policy<'a> {

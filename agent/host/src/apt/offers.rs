@@ -117,8 +117,13 @@ pub fn to_offers(
     for (package, versions) in inventory.packages.iter().zip(versions) {
         let candidate = policy.candidate(package.id.name.as_str(), apt_name(package, inventory), versions);
         let installed = versions.installed();
-        let mut known =
-            PackageOffers { offers: Vec::new(), candidate: None, is_upgradable: false, kept_back: None };
+        let mut known = PackageOffers {
+            offers: Vec::new(),
+            candidate: None,
+            is_upgradable: false,
+            kept_back: None,
+            installed_kib: versions.installed_row().map_or(0, |row| row.installed_kib),
+        };
         // From the lowest version up: a security update below frees every version above from phasing.
         let mut has_security = false;
         for (at, listed) in versions.listed.iter().enumerate().rev() {

@@ -45,7 +45,7 @@ pub(super) fn find(upgrades: &Upgrades<'_>) -> Vec<Tie> {
     for ((package, versions), known) in
         upgrades.inventory.packages.iter().zip(upgrades.versions).zip(upgrades.offers)
     {
-        let Some(installed) = versions.installed().and_then(|at| versions.listed.get(at)) else {
+        let Some(installed) = versions.installed_row() else {
             continue;
         };
         let candidate = known.candidate().filter(|_| goes(known));
@@ -53,14 +53,14 @@ pub(super) fn find(upgrades: &Upgrades<'_>) -> Vec<Tie> {
         let member = Member {
             name: package.id.name.as_str(),
             architecture: apt_architecture(package.id.architecture.as_str(), upgrades.native),
-            row: &installed.row,
+            row: installed,
             before: None,
             is_changed: false,
         };
         ids.push(&package.id);
         before.push(member);
         after.push(match target {
-            Some(row) => Member { row, before: Some(&installed.row), is_changed: true, ..member },
+            Some(row) => Member { row, before: Some(installed), is_changed: true, ..member },
             None => member,
         });
     }
