@@ -5,6 +5,7 @@ pub mod apt;
 pub mod config_files;
 pub mod container;
 pub mod deb822;
+pub mod disk;
 pub mod dpkg;
 pub mod durable;
 pub mod file_store;
