@@ -2,6 +2,7 @@
 //! written by `durable` and `file_store`, where they say and nowhere else.
 
 pub mod apt;
+pub mod clock;
 pub mod config_files;
 pub mod container;
 pub mod deb822;
@@ -18,3 +19,4 @@ pub mod read;
 pub mod reboot;
 pub mod root;
 pub mod scan;
+mod sys;

@@ -52,6 +52,13 @@ fn memory_bytes() -> Option<u64> {
     Some(system.total_memory()).filter(|&bytes| bytes != 0)
 }
 
+/// What programs could have without swapping (`MemAvailable`). Of a foreign root there is none.
+pub fn available_memory_bytes(root: &Root) -> Option<u64> {
+    let mut system = sysinfo::System::new().ok().filter(|_| root.is_host())?;
+    system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+    Some(system.available_memory()).filter(|&bytes| bytes != 0)
+}
+
 /// The first line with something on it that is no comment.
 fn first_line(root: &Root, name: &str) -> Option<String> {
     let content = read::read(root, name, MAX_FILE).ok()?;
@@ -129,6 +136,7 @@ mod tests {
         let machine = read_machine(&root, &mut problems);
         assert_eq!((machine.id.as_str(), machine.hostname.as_str()), ("web-1", "web-1"));
         assert_eq!((&machine.kernel, &machine.boot_id, machine.memory_bytes), (&None, &None, None));
+        assert_eq!(available_memory_bytes(&root), None);
         assert_eq!(problems.into_problems().len(), 1);
 
         put(&root, "var/lib/dbus/machine-id", "0123456789abcdef0123456789abcdef\n");
@@ -142,5 +150,7 @@ mod tests {
         let machine = read_machine(&Root::host(), &mut ProblemList::new(""));
         assert!(machine.kernel.is_some() && machine.boot_id.is_some());
         assert!(machine.memory_bytes.is_some_and(|bytes| 64 << 20 < bytes));
+        let available = available_memory_bytes(&Root::host()).unwrap();
+        assert!(0 < available && available <= machine.memory_bytes.unwrap());
     }
 }
