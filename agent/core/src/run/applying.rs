@@ -2,7 +2,7 @@
 //! and, where it did not end well, followed by a repair. Only `run::step` calls them.
 
 use super::event::{Effect, Event, Installed, Recall, Refusal, Stage, TransactionEnd, Work};
-use super::progress::Progress;
+use super::progress::{Hooks, Progress};
 use super::step::Moved;
 use super::{ApplyResult, Ending, IllegalTransition, MAX_RECALLS, Phase, RunState, Underway, Wish, record};
 use crate::gate::{self, Observed, Permission, Shut};
@@ -90,7 +90,8 @@ impl RunState {
             Ok(permit) => permit,
             Err(shut) => return self.wind_up(*progress, shut),
         };
-        if !progress.are_hooks_run {
+        if progress.hooks != Hooks::Passed {
+            progress.hooks = Hooks::Begun;
             return self.enter(Phase::Preparing(progress));
         }
         let batch = match progress.choose(&permit, observed) {
@@ -114,7 +115,7 @@ impl RunState {
             let shut = Shut::HookFailed { detail: last_words(end) };
             return self.wind_up(progress, vec![shut]);
         }
-        progress.are_hooks_run = true;
+        progress.hooks = Hooks::Passed;
         // Hooks take time: the gates are looked at as they are now.
         self.enter(Phase::Gating(Box::new(progress)))
     }
@@ -198,12 +199,8 @@ impl RunState {
 
     /// Nothing more is tried: hooks, if something was, and then the last look at the host.
     pub(super) fn wind_up(self, progress: Progress, gates: Vec<Shut>) -> Moved {
-        if progress.started == 0 {
-            let refresh = progress.refresh.clone();
-            if progress.transactions.is_empty() {
-                return self.wait_for(refresh, gates);
-            }
-            return self.close(&progress, gates);
+        if progress.hooks == Hooks::NotBegun {
+            return self.wait_for(progress.refresh, gates);
         }
         self.enter(Phase::Finishing { progress: Box::new(progress), gates })
     }

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use self::draft::{Draft, LeftOut};
 use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
-pub use self::progress::{Batch, MAX_TRANSACTIONS, Outcome, Progress};
+pub use self::progress::{Batch, Hooks, MAX_TRANSACTIONS, Outcome, Progress};
 use crate::gate::Shut;
 use crate::plan::Plan;
 use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Transaction};
@@ -241,11 +241,11 @@ impl Phase {
             | Self::Refreshing { .. }
             | Self::MendingGates { .. }
             | Self::Mending { .. }
-            | Self::Planning(_)
-            | Self::Preparing(_) => true,
+            | Self::Planning(_) => true,
             Self::Assessing { purpose, .. } => !matches!(purpose, Purpose::Final(_)),
-            Self::Gating(progress) => progress.started == 0 && progress.transactions.is_empty(),
-            Self::Applying(_)
+            Self::Gating(progress) => progress.hooks == Hooks::NotBegun,
+            Self::Preparing(_)
+            | Self::Applying(_)
             | Self::Recalling { .. }
             | Self::Repairing { .. }
             | Self::ReadingBack { .. }
@@ -289,13 +289,13 @@ impl RunState {
 
     /// Whether a stop request would still keep the run from anything.
     pub fn is_stoppable(&self) -> bool {
-        match &self.phase {
+        !matches!(
+            &self.phase,
             Phase::Assessing { purpose: Purpose::Final(_), .. }
-            | Phase::Finishing { .. }
-            | Phase::Reporting { .. }
-            | Phase::Concluded { .. } => false,
-            _ => true,
-        }
+                | Phase::Finishing { .. }
+                | Phase::Reporting { .. }
+                | Phase::Concluded { .. }
+        )
     }
 }
 

@@ -40,11 +40,20 @@ pub struct Progress {
     /// How many were asked for: each has its own id, also those that were refused.
     pub started: usize,
     fruitless: usize,
-    pub are_hooks_run: bool,
+    pub hooks: Hooks,
     /// Whose word the last transaction rested on.
     pub permission: Option<String>,
     pub notes: Vec<String>,
     pub left_files: Vec<String>,
+}
+
+/// How far the pre-patch hooks are. Once they are begun, the post-patch hooks run whatever comes of the run: they undo
+/// what the others did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hooks {
+    NotBegun,
+    Begun,
+    Passed,
 }
 
 /// What came of a step.
@@ -79,7 +88,7 @@ impl Progress {
             transactions: Vec::new(),
             started: 0,
             fruitless: 0,
-            are_hooks_run: false,
+            hooks: Hooks::NotBegun,
             permission: None,
             notes: Vec::new(),
             left_files: Vec::new(),

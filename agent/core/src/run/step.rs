@@ -4,7 +4,7 @@
 use super::draft::{Draft, Drafted};
 use super::event::{Effect, Event, Findings, RefreshOutcome, Refusal};
 use super::{
-    ApplyResult, Ending, IllegalTransition, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress, Purpose,
+    ApplyResult, Ending, Hooks, IllegalTransition, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress, Purpose,
     RefreshPolicy, RunState, Wish, record,
 };
 use crate::gate::{self, Observed, Shut};
@@ -306,16 +306,14 @@ impl RunState {
             }
             Phase::Reporting { .. } if is_given_up => run.give_up("reporting"),
             phase if is_given_up && phase.is_before_change() => run.give_up(phase.code()),
-            Phase::Gating(mut progress) if is_given_up => {
+            Phase::Gating(mut progress) | Phase::Preparing(mut progress) if is_given_up => {
                 progress.notes.push("patchd was cut again and again, and tried nothing more".into());
                 run.close(&progress, Vec::new())
             }
             Phase::Finishing { progress, gates } if is_given_up => run.close(&progress, gates),
             Phase::Planning(draft) => run.assess(draft.refresh),
             Phase::MendingGates { refresh, .. } => run.assess(refresh),
-            Phase::Gating(progress) | Phase::Preparing(progress) if progress.started == 0 => {
-                run.assess(progress.refresh)
-            }
+            Phase::Gating(progress) if progress.hooks == Hooks::NotBegun => run.assess(progress.refresh),
             Phase::Applying(underway) => run.enter(Phase::Recalling { underway, asked: 0, lost: 0 }),
             Phase::Reporting { refresh, result: None } => run.assess(refresh),
             Phase::Reporting { refresh, result: Some(result) } => run.assess_again(refresh, result),
