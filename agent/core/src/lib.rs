@@ -7,6 +7,7 @@
 pub mod baseline;
 pub mod compliance;
 pub mod gate;
+pub mod glob;
 pub mod inventory;
 pub mod offer;
 pub mod os;

@@ -22,6 +22,20 @@ fn every_mistake_is_told_with_its_file_and_line() {
 }
 
 #[test]
+fn what_allows_changes_is_checked_as_the_executor_would() {
+    let root = HostRoot::empty();
+    let lines = "[apply]\nallow_removal = [\"old-*\"]\nconffiles = \"ask\"\n\n[[freeze]]\nname = \"f\"\n\
+                 from = 2026-12-20T00:00:00Z\nuntil = 2026-12-20T00:00:00Z\nreason = \"r\"\n";
+    let main = root.put("etc/patchd/patchd.toml", lines.as_bytes());
+    let outcome =
+        patchctl(["config", "check", "--config-root", root.path().to_str().unwrap()]).expect_code(2);
+    for (line, key) in [(3, "apply.conffiles"), (8, "freeze.until")] {
+        let start = format!("{}:{line}: {key}: ", main.display());
+        assert!(outcome.stdout.lines().any(|line| line.starts_with(&start)), "{}", outcome.stdout);
+    }
+}
+
+#[test]
 fn no_configuration_is_no_mistake_and_no_directory_is_one() {
     let root = HostRoot::empty();
     let outcome =

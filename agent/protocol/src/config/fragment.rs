@@ -30,6 +30,24 @@ pub(super) struct WindowFragment {
     pub(super) cutoff: Option<Located<String>>,
 }
 
+/// One `[[freeze]]`, its values not yet judged.
+#[derive(Debug, Clone)]
+pub(super) struct FreezeFragment {
+    pub(super) place: Place,
+    pub(super) name: Option<Located<String>>,
+    pub(super) from: Option<Located<String>>,
+    pub(super) until: Option<Located<String>>,
+    pub(super) reason: Option<Located<String>>,
+}
+
+/// One `[[conffile]]`, its values not yet judged.
+#[derive(Debug, Clone)]
+pub(super) struct ConffileFragment {
+    pub(super) place: Place,
+    pub(super) packages: Option<Located<String>>,
+    pub(super) rule: Option<Located<String>>,
+}
+
 /// One file. A field is `None` if the file doesn't speak of the key.
 #[derive(Debug, Default)]
 pub(super) struct Fragment {
@@ -43,14 +61,26 @@ pub(super) struct Fragment {
     pub(super) store_region: Option<Located<String>>,
     pub(super) store_kms_key_id: Option<Located<String>>,
     pub(super) store_expected_bucket_owner: Option<Located<String>>,
+    pub(super) apply_conffiles: Option<Located<String>>,
+    pub(super) apply_reboot_reserve: Option<Located<String>>,
+    pub(super) apply_longest_transaction: Option<Located<String>>,
+    pub(super) apply_allow_removal: Option<Located<Vec<String>>>,
+    pub(super) apply_allow_downgrade: Option<Located<Vec<String>>>,
+    pub(super) clock_require_synchronised: Option<Located<bool>>,
     pub(super) control_read_group: Option<Located<String>>,
     pub(super) control_change_users: Option<Located<Vec<String>>>,
     pub(super) control_change_groups: Option<Located<Vec<String>>>,
     pub(super) log_level: Option<Located<String>>,
     pub(super) windows: Vec<WindowFragment>,
+    pub(super) freezes: Vec<FreezeFragment>,
+    pub(super) conffiles: Vec<ConffileFragment>,
 }
 
-const SECTIONS: [&str; 6] = ["agent", "scan", "store", "window", "control", "log"];
+const SECTIONS: [&str; 10] =
+    ["agent", "scan", "store", "window", "freeze", "apply", "conffile", "clock", "control", "log"];
+
+/// The sections that may be there any number of times.
+const LISTS: [&str; 3] = ["window", "freeze", "conffile"];
 
 impl Fragment {
     /// Reads one file. What is wrong is listed, and the rest of the file is read all the same.
@@ -77,12 +107,12 @@ impl Fragment {
         for (key, value) in document.get_ref() {
             let at = key.span().start;
             match (key.get_ref().as_ref(), value.get_ref()) {
-                ("window", DeValue::Array(windows)) => {
-                    for window in windows.iter() {
-                        fragment.windows.extend(source.window(window.span().start, window.get_ref()));
+                (name, DeValue::Array(list)) if LISTS.contains(&name) => {
+                    for item in list.iter() {
+                        fragment.item(name, item.span().start, item.get_ref(), &mut source);
                     }
                 }
-                ("window", _) => source.mistake(at, Some("window".into()), "write it as [[window]]".into()),
+                (name, _) if LISTS.contains(&name) => source.no_list(name, at),
                 (name, DeValue::Table(table)) if SECTIONS.contains(&name) => {
                     fragment.section(Section::new(name, table, &mut source));
                 }
@@ -111,12 +141,48 @@ impl Fragment {
                 self.store_kms_key_id = section.text("kms_key_id");
                 self.store_expected_bucket_owner = section.text("expected_bucket_owner");
             }
+            "apply" => {
+                self.apply_conffiles = section.text("conffiles");
+                self.apply_reboot_reserve = section.text("reboot_reserve");
+                self.apply_longest_transaction = section.text("longest_transaction");
+                self.apply_allow_removal = section.texts("allow_removal");
+                self.apply_allow_downgrade = section.texts("allow_downgrade");
+            }
+            "clock" => self.clock_require_synchronised = section.boolean("require_synchronised"),
             "control" => {
                 self.control_read_group = section.text("read_group");
                 self.control_change_users = section.texts("change_users");
                 self.control_change_groups = section.texts("change_groups");
             }
             _ => self.log_level = section.text("level"),
+        }
+        section.finish();
+    }
+
+    /// Reads one of `LISTS`.
+    fn item(&mut self, name: &str, at: usize, value: &DeValue<'_>, source: &mut Source<'_>) {
+        let DeValue::Table(table) = value else { return source.no_list(name, at) };
+        let place = source.place(at);
+        let mut section = Section::new(name, table, source);
+        match name {
+            "window" => self.windows.push(WindowFragment {
+                place,
+                name: section.text("name"),
+                schedule: section.text("schedule"),
+                cutoff: section.text("cutoff"),
+            }),
+            "freeze" => self.freezes.push(FreezeFragment {
+                place,
+                name: section.text("name"),
+                from: section.instant("from"),
+                until: section.instant("until"),
+                reason: section.text("reason"),
+            }),
+            _ => self.conffiles.push(ConffileFragment {
+                place,
+                packages: section.text("packages"),
+                rule: section.text("rule"),
+            }),
         }
         section.finish();
     }
@@ -145,21 +211,8 @@ impl Source<'_> {
         self.mistakes.push(Mistake { file: self.name.as_ref().into(), line, key, message });
     }
 
-    fn window(&mut self, at: usize, value: &DeValue<'_>) -> Option<WindowFragment> {
-        let DeValue::Table(table) = value else {
-            self.mistake(at, Some("window".into()), "write it as [[window]]".into());
-            return None;
-        };
-        let place = self.place(at);
-        let mut section = Section::new("window", table, self);
-        let window = WindowFragment {
-            place,
-            name: section.text("name"),
-            schedule: section.text("schedule"),
-            cutoff: section.text("cutoff"),
-        };
-        section.finish();
-        Some(window)
+    fn no_list(&mut self, name: &str, at: usize) {
+        self.mistake(at, Some(name.into()), format!("write it as [[{name}]]"));
     }
 }
 
@@ -178,6 +231,15 @@ impl<'a, 's> Section<'a, 's> {
 
     fn text(&mut self, key: &'static str) -> Option<Located<String>> {
         self.value(key, "a text in quotes", |value| match value {
+            DeValue::String(text) => Some(text.as_ref().into()),
+            _ => None,
+        })
+    }
+
+    /// A date and time of TOML's own, or the same as a text.
+    fn instant(&mut self, key: &'static str) -> Option<Located<String>> {
+        self.value(key, "a date and time such as 2026-12-20T00:00:00Z", |value| match value {
+            DeValue::Datetime(instant) => Some(instant.to_string()),
             DeValue::String(text) => Some(text.as_ref().into()),
             _ => None,
         })

@@ -1,18 +1,23 @@
-//! What all configuration files say together. A later file wins key by key, and window by window of the same name.
+//! What all configuration files say together. A later file wins key by key, and window by window and freeze by
+//! freeze of the same name.
 
-use super::fragment::{Fragment, WindowFragment};
+use super::fragment::{ConffileFragment, Fragment, FreezeFragment, WindowFragment};
 
-/// The merged files. `sections.windows` is empty: windows are kept file by file, so that a name that one file has
+/// The merged files. The lists in `sections` are empty: they are kept file by file, so that a name that one file has
 /// twice is told apart from a name that a later file replaces.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pub(super) sections: Fragment,
     pub(super) windows: Vec<Vec<WindowFragment>>,
+    pub(super) freezes: Vec<Vec<FreezeFragment>>,
+    pub(super) conffiles: Vec<Vec<ConffileFragment>>,
 }
 
 impl Input {
     pub(super) fn overlay(&mut self, mut later: Fragment) {
         self.windows.push(std::mem::take(&mut later.windows));
+        self.freezes.push(std::mem::take(&mut later.freezes));
+        self.conffiles.push(std::mem::take(&mut later.conffiles));
         let earlier = std::mem::take(&mut self.sections);
         self.sections = Fragment {
             host_id: later.host_id.or(earlier.host_id),
@@ -27,11 +32,21 @@ impl Input {
             store_expected_bucket_owner: later
                 .store_expected_bucket_owner
                 .or(earlier.store_expected_bucket_owner),
+            apply_conffiles: later.apply_conffiles.or(earlier.apply_conffiles),
+            apply_reboot_reserve: later.apply_reboot_reserve.or(earlier.apply_reboot_reserve),
+            apply_longest_transaction: later.apply_longest_transaction.or(earlier.apply_longest_transaction),
+            apply_allow_removal: later.apply_allow_removal.or(earlier.apply_allow_removal),
+            apply_allow_downgrade: later.apply_allow_downgrade.or(earlier.apply_allow_downgrade),
+            clock_require_synchronised: later
+                .clock_require_synchronised
+                .or(earlier.clock_require_synchronised),
             control_read_group: later.control_read_group.or(earlier.control_read_group),
             control_change_users: later.control_change_users.or(earlier.control_change_users),
             control_change_groups: later.control_change_groups.or(earlier.control_change_groups),
             log_level: later.log_level.or(earlier.log_level),
             windows: Vec::new(),
+            freezes: Vec::new(),
+            conffiles: Vec::new(),
         };
     }
 }

@@ -3,6 +3,7 @@
 //! A text becomes a `fragment` (what one file says), fragments become an `input` (what they say together, the later
 //! file winning), the input becomes `Settings` (checked, with defaults). Every mistake of every file is listed at once.
 
+mod apply;
 mod fragment;
 mod input;
 mod mistake;
@@ -11,6 +12,7 @@ mod value;
 
 use jiff::tz::TimeZone;
 
+pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule, FreezePeriod};
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::settings::{
     AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
@@ -25,7 +27,8 @@ pub struct ConfigFile {
     pub content: Vec<u8>,
 }
 
-/// Reads the files in their order: what a later one says of a key wins, and so does a later window of the same name.
+/// Reads the files in their order: what a later one says of a key wins, and so does a later window or freeze of the
+/// same name. The rules for configuration files of a later file come before those of an earlier one.
 ///
 /// `zone_of` resolves a time zone's IANA name.
 pub fn read(files: &[ConfigFile], zone_of: impl Fn(&str) -> Option<TimeZone>) -> Result<Settings, Mistakes> {

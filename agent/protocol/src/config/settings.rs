@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use patchd_core::window::{InvalidWindow, Window};
 
+use super::apply::{ApplySettings, ClockSettings, FreezePeriod};
 use super::fragment::{Located, Place, WindowFragment};
 use super::input::Input;
 use super::mistake::{Mistake, suggest};
@@ -21,6 +22,10 @@ pub struct Settings {
     pub store: StoreSettings,
     /// When the host may be changed. Empty by default: the agent then only looks.
     pub windows: Vec<Window>,
+    /// When the host may not be changed, whatever else allows it. None by default.
+    pub freezes: Vec<FreezePeriod>,
+    pub apply: ApplySettings,
+    pub clock: ClockSettings,
     pub control: ControlSettings,
     pub log: LogSettings,
 }
@@ -115,6 +120,9 @@ impl Default for Settings {
                 s3: S3Settings::default(),
             },
             windows: Vec::new(),
+            freezes: Vec::new(),
+            apply: ApplySettings::default(),
+            clock: ClockSettings::default(),
             control: ControlSettings {
                 read_group: Some("patchd".into()),
                 change_users: Vec::new(),
@@ -131,9 +139,11 @@ pub(super) fn from_input(
     zone_of: impl Fn(&str) -> Option<TimeZone>,
     mistakes: &mut Vec<Mistake>,
 ) -> Settings {
-    let Settings { agent: _, scan, store, windows: _, control, log } = Settings::default();
-    let said = input.sections;
+    let Settings { agent: _, scan, store, windows: _, freezes: _, apply: _, clock, control, log } =
+        Settings::default();
     let mut judge = Judge { mistakes };
+    let apply = judge.apply(&input);
+    let said = input.sections;
     let mut names = |key, value, default| match value {
         None => default,
         Some(list) => judge.or_default(key, Some(list), default, |list: &Vec<String>| check_accounts(list)),
@@ -172,7 +182,17 @@ pub(super) fn from_input(
                 ),
             },
         },
-        windows: judge.windows(&input.windows, zone_of),
+        windows: judge.named("window", &input.windows, |judge, said| {
+            let window = judge.window(said, &zone_of)?;
+            Some((window.name.clone(), said.place.clone(), window))
+        }),
+        freezes: judge.freezes(&input.freezes),
+        apply,
+        clock: ClockSettings {
+            require_synchronised: said
+                .clock_require_synchronised
+                .map_or(clock.require_synchronised, |required| required.value),
+        },
         control: ControlSettings {
             read_group: match said.control_read_group {
                 None => control.read_group,
@@ -187,17 +207,17 @@ pub(super) fn from_input(
     }
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     mistakes: &'a mut Vec<Mistake>,
 }
 
 impl Judge<'_> {
-    fn mistake(&mut self, place: &Place, key: &str, message: String) {
+    pub(super) fn mistake(&mut self, place: &Place, key: &str, message: String) {
         let (file, line, key) = (place.file.as_ref().into(), Some(place.line), Some(key.into()));
         self.mistakes.push(Mistake { file, line, key, message });
     }
 
-    fn or_default<V, T>(
+    pub(super) fn or_default<V, T>(
         &mut self,
         key: &str,
         said: Option<Located<V>>,
@@ -228,32 +248,32 @@ impl Judge<'_> {
         }
     }
 
-    fn windows(
+    /// A list of things with names: a later file replaces what has the same one, and one file has it once.
+    pub(super) fn named<F, T>(
         &mut self,
-        files: &[Vec<WindowFragment>],
-        zone_of: impl Fn(&str) -> Option<TimeZone>,
-    ) -> Vec<Window> {
-        let mut windows: Vec<Window> = Vec::new();
+        what: &str,
+        files: &[Vec<F>],
+        mut judge: impl FnMut(&mut Self, &F) -> Option<(String, Place, T)>,
+    ) -> Vec<T> {
+        let mut all: Vec<(String, T)> = Vec::new();
         for file in files {
             let mut lines: Vec<(String, usize)> = Vec::new();
             for said in file {
-                let Some(window) = self.window(said, &zone_of) else { continue };
-                if let Some((_, line)) = lines.iter().find(|(name, _)| *name == window.name) {
-                    let message = format!(
-                        "{:?} is already the name of the window in line {line}; give it another",
-                        window.name
-                    );
-                    self.mistake(&said.place, "window.name", message);
+                let Some((name, place, item)) = judge(self, said) else { continue };
+                if let Some((_, line)) = lines.iter().find(|(other, _)| *other == name) {
+                    let message =
+                        format!("{name:?} is already the name of the {what} in line {line}; give it another");
+                    self.mistake(&place, &format!("{what}.name"), message);
                     continue;
                 }
-                lines.push((window.name.clone(), said.place.line));
-                match windows.iter_mut().find(|earlier| earlier.name == window.name) {
-                    Some(earlier) => *earlier = window,
-                    None => windows.push(window),
+                lines.push((name.clone(), place.line));
+                match all.iter_mut().find(|(other, _)| *other == name) {
+                    Some((_, earlier)) => *earlier = item,
+                    None => all.push((name, item)),
                 }
             }
         }
-        windows
+        all.into_iter().map(|(_, item)| item).collect()
     }
 
     fn window(
@@ -299,7 +319,7 @@ impl Judge<'_> {
     }
 }
 
-fn duration_within(text: &str, least: &str, most: &str) -> Result<Duration, String> {
+pub(super) fn duration_within(text: &str, least: &str, most: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     if (parse_duration(least)?..=parse_duration(most)?).contains(&duration) {
         return Ok(duration);

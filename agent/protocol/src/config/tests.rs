@@ -48,7 +48,7 @@ fn the_shipped_file_shows_every_default() {
     );
     // A key that the reader knows and the file doesn't show would be told here as one that may be used.
     let defaults = shipped_defaults();
-    for section in ["agent", "scan", "store", "control", "log"] {
+    for section in ["agent", "scan", "store", "apply", "clock", "control", "log"] {
         let asked = format!("[{section}]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
         let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
         let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
@@ -111,6 +111,101 @@ fn every_value_is_taken() {
     assert_eq!(settings.control.change_users, ["deploy", "1001"]);
     assert_eq!(settings.control.change_groups, ["wheel"]);
     assert_eq!(settings.log.level, LogLevel::Debug);
+}
+
+#[test]
+fn how_the_host_is_changed_is_said_by_the_last_file_and_its_exceptions_come_first() {
+    let settings = read_texts(&[
+        (
+            "patchd.toml",
+            "[apply]\nconffiles = \"hold\"\nreboot_reserve = \"0s\"\nlongest_transaction = \"12h\"\n\
+             allow_removal = [\"lib*-old\"]\nallow_downgrade = [\"exact\"]\n[clock]\nrequire_synchronised = false\n\
+             [[conffile]]\npackages = \"nginx*\"\nrule = \"replace\"\n\
+             [[conffile]]\npackages = \"nginx-core\"\nrule = \"hold\"\n",
+        ),
+        (
+            "10-site.toml",
+            "[apply]\nconffiles = \"keep\"\nallow_downgrade = []\n[[conffile]]\npackages = \"*-light\"\nrule = \"keep\"\n",
+        ),
+    ])
+    .unwrap();
+    let apply = &settings.apply;
+    assert_eq!((apply.reboot_reserve, apply.longest_transaction.as_secs()), (Duration::ZERO, 43_200));
+    assert!(apply.allows_removal("libc-old") && !apply.allows_removal("libc"));
+    assert!(!apply.allows_downgrade("exact"), "a later list takes the place of an earlier one");
+    assert!(!settings.clock.require_synchronised);
+    for (package, rule) in [
+        ("nginx", ConffileRule::Replace),
+        ("nginx-core", ConffileRule::Replace),
+        ("nginx-light", ConffileRule::Keep),
+        ("openssl", ConffileRule::Keep),
+    ] {
+        assert_eq!(apply.conffile_rule(package), rule, "{package}");
+    }
+}
+
+#[test]
+fn a_freeze_lasts_from_its_first_instant_up_to_its_last() {
+    let settings = read_texts(&[
+        (
+            "patchd.toml",
+            "[[freeze]]\nname = \"a\"\nfrom = 2026-12-20T00:00:00+01:00\nuntil = 2027-01-04 00:00:00Z\nreason = \"trade\"\n\
+             [[freeze]]\nname = \"b\"\nfrom = \"2026-12-01T00:00:00Z\"\nuntil = \"2026-12-21T00:00:00Z\"\nreason = \"audit\"\n",
+        ),
+        (
+            "10-site.toml",
+            "[[freeze]]\nname = \"b\"\nfrom = \"2026-12-10T00:00:00Z\"\nuntil = \"2026-12-21T00:00:00Z\"\nreason = \"later\"\n",
+        ),
+    ])
+    .unwrap();
+    let at = |now: &str| settings.frozen(now.parse().unwrap()).map(|freeze| freeze.reason);
+    assert_eq!(at("2026-12-09T23:59:59Z"), None);
+    assert_eq!(at("2026-12-10T00:00:00Z").as_deref(), Some("later (\"b\")"));
+    assert_eq!(at("2026-12-19T22:59:59Z").as_deref(), Some("later (\"b\")"));
+    assert_eq!(at("2026-12-19T23:00:00Z").as_deref(), Some("trade (\"a\")"), "the one that lasts longest");
+    assert_eq!(at("2027-01-04T00:00:00Z"), None);
+}
+
+#[test]
+fn mistakes_in_how_the_host_is_changed_are_told() {
+    check_mistakes(
+        "[apply]\nconffiles = \"kep\"\nreboot_reserve = \"3h\"\nallow_removal = [\"a b\"]\nallow_downgrades = []\n\
+         [clock]\nrequire_synchronised = \"no\"\n[[conffile]]\npackages = \"[a]\"\nrule = \"new\"\n[[conffile]]\n\
+         [conffiles]\n",
+        &[
+            "patchd.toml:2: apply.conffiles: \"kep\" is no rule; did you mean `keep`?",
+            "patchd.toml:3: apply.reboot_reserve: \"3h\" is out of bounds; use 0s to 2h",
+            "patchd.toml:4: apply.allow_removal: \"a b\" is no package name with `*` and `?` in it: it has the \
+             character ' '",
+            "patchd.toml:5: apply.allow_downgrades: there is no key \"allow_downgrades\"; did you mean \
+             `allow_downgrade`?",
+            "patchd.toml:7: clock.require_synchronised: it must be true or false, not a text",
+            "patchd.toml:9: conffile.packages: \"[a]\" is no package name with `*` and `?` in it: it has the \
+             character '['",
+            "patchd.toml:10: conffile.rule: \"new\" is no rule; use one of: keep, replace, hold",
+            "patchd.toml:11: conffile.packages: the conffile has none; write packages = \"nginx*\" and rule = \
+             \"replace\"",
+            "patchd.toml:11: conffile.rule: the conffile has none; write packages = \"nginx*\" and rule = \
+             \"replace\"",
+            "patchd.toml:12: there is no section \"conffiles\"; did you mean `conffile`?",
+        ],
+    );
+    check_mistakes(
+        "[[freeze]]\nname = \"a\"\nfrom = 2026-12-20T00:00:00\nuntil = 2026-12-20\nreason = \"\"\n\
+         [[freeze]]\nname = \"b\"\nfrom = 2026-12-20T00:00:00Z\nuntil = 2026-12-19T00:00:00Z\nreason = \"x\"\n\
+         [[freeze]]\nname = \"c\"\nfrom = 1\nuntil = \"2026-12-19T00:00:00Z\"\nreason = \"x\"\n",
+        &[
+            "patchd.toml:3: freeze.from: \"2026-12-20T00:00:00\" is no date and time with an offset; write it like \
+             2026-12-20T00:00:00Z",
+            "patchd.toml:4: freeze.until: \"2026-12-20\" is no date and time with an offset; write it like \
+             2026-12-20T00:00:00Z",
+            "patchd.toml:5: freeze.reason: a reason has 1 to 500 characters on one line",
+            "patchd.toml:9: freeze.until: 2026-12-19T00:00:00Z is not after 2026-12-20T00:00:00Z",
+            "patchd.toml:11: freeze.from: the freeze has none; write name = \"holidays\", from = \
+             2026-12-20T00:00:00Z, until = 2027-01-04T00:00:00Z and reason = \"change freeze\"",
+            "patchd.toml:13: freeze.from: it must be a date and time such as 2026-12-20T00:00:00Z, not a number",
+        ],
+    );
 }
 
 #[test]

@@ -1,0 +1,271 @@
+//! The settings of how the host is changed: `[apply]`, `[[conffile]]`, `[clock]` and `[[freeze]]`, with their judging.
+//!
+//! Freezes are spans between two instants; those that recur, and who may override one, are not here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use patchd_core::gate::Freeze;
+use patchd_core::glob::Glob;
+
+use super::fragment::{ConffileFragment, FreezeFragment, Located, Place};
+use super::input::Input;
+use super::mistake::suggest;
+use super::settings::{Judge, Settings, duration_within};
+use super::value::check_name;
+
+/// The longest reason of a freeze, in characters.
+const MAX_REASON: usize = 500;
+
+/// The most rules and globs that are looked through for each package.
+const MAX_GLOBS: usize = 1_000;
+
+/// How packages are changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplySettings {
+    /// What becomes of a configuration file that was edited here and is shipped anew. Default: it is kept.
+    pub conffiles: ConffileRule,
+    /// Exceptions from that: the first whose packages match counts.
+    pub conffile_choices: Vec<ConffileChoice>,
+    /// What is kept of the window for a reboot. Default: 5 minutes.
+    pub reboot_reserve: Duration,
+    /// How long one transaction may be meant to take, so that a stop is honoured in time. Default: 30 minutes.
+    pub longest_transaction: Duration,
+    /// The packages that may be removed, and those that may go down to an earlier version. Default: none.
+    pub allow_removal: Vec<Glob>,
+    pub allow_downgrade: Vec<Glob>,
+}
+
+/// What becomes of a configuration file that was edited here and is shipped anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConffileRule {
+    /// The edited one stays in use; the new one lies beside it.
+    Keep,
+    /// The new one is used; the edited one lies beside it.
+    Replace,
+    /// The package is not upgraded.
+    Hold,
+}
+
+impl ConffileRule {
+    const ALL: [Self; 3] = [Self::Keep, Self::Replace, Self::Hold];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Replace => "replace",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// A rule for some packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConffileChoice {
+    pub packages: Glob,
+    pub rule: ConffileRule,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockSettings {
+    /// Whether nothing is changed while the kernel's clock is not synchronised. Default: yes.
+    pub require_synchronised: bool,
+}
+
+/// A time in which nothing is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreezePeriod {
+    pub name: String,
+    pub from: Timestamp,
+    /// The first instant that is free again.
+    pub until: Timestamp,
+    pub reason: String,
+}
+
+impl Default for ApplySettings {
+    fn default() -> Self {
+        Self {
+            conffiles: ConffileRule::Keep,
+            conffile_choices: Vec::new(),
+            reboot_reserve: Duration::from_secs(5 * 60),
+            longest_transaction: Duration::from_secs(30 * 60),
+            allow_removal: Vec::new(),
+            allow_downgrade: Vec::new(),
+        }
+    }
+}
+
+impl Default for ClockSettings {
+    fn default() -> Self {
+        Self { require_synchronised: true }
+    }
+}
+
+impl ApplySettings {
+    /// The rule for the configuration files of a package.
+    pub fn conffile_rule(&self, package: &str) -> ConffileRule {
+        let choice = self.conffile_choices.iter().find(|choice| choice.packages.matches(package));
+        choice.map_or(self.conffiles, |choice| choice.rule)
+    }
+
+    pub fn allows_removal(&self, package: &str) -> bool {
+        self.allow_removal.iter().any(|glob| glob.matches(package))
+    }
+
+    pub fn allows_downgrade(&self, package: &str) -> bool {
+        self.allow_downgrade.iter().any(|glob| glob.matches(package))
+    }
+}
+
+impl Settings {
+    /// The freeze that `now` is in; of several, the one that lasts longest.
+    pub fn frozen(&self, now: Timestamp) -> Option<Freeze> {
+        let in_force = self.freezes.iter().filter(|freeze| freeze.from <= now && now < freeze.until);
+        let freeze = in_force.max_by_key(|freeze| freeze.until)?;
+        let reason = format!("{} ({:?})", freeze.reason, freeze.name);
+        Some(Freeze { until: freeze.until, reason })
+    }
+}
+
+impl Judge<'_> {
+    pub(super) fn apply(&mut self, input: &Input) -> ApplySettings {
+        let ApplySettings { conffiles, conffile_choices: _, reboot_reserve, longest_transaction, .. } =
+            ApplySettings::default();
+        let said = &input.sections;
+        let reserve = |text: &String| duration_within(text, "0s", "2h");
+        let longest = |text: &String| duration_within(text, "1m", "12h");
+        ApplySettings {
+            conffiles: self
+                .or_default("apply.conffiles", said.apply_conffiles.clone(), conffiles, |text| rule(text)),
+            conffile_choices: self.conffile_choices(&input.conffiles),
+            reboot_reserve: self.or_default(
+                "apply.reboot_reserve",
+                said.apply_reboot_reserve.clone(),
+                reboot_reserve,
+                reserve,
+            ),
+            longest_transaction: self.or_default(
+                "apply.longest_transaction",
+                said.apply_longest_transaction.clone(),
+                longest_transaction,
+                longest,
+            ),
+            allow_removal: self.globs("apply.allow_removal", said.apply_allow_removal.clone()),
+            allow_downgrade: self.globs("apply.allow_downgrade", said.apply_allow_downgrade.clone()),
+        }
+    }
+
+    fn globs(&mut self, key: &str, said: Option<Located<Vec<String>>>) -> Vec<Glob> {
+        self.or_default(key, said, Vec::new(), |list| {
+            if MAX_GLOBS < list.len() {
+                return Err(format!("it has more than {MAX_GLOBS} globs"));
+            }
+            list.iter().map(|text| glob(text)).collect()
+        })
+    }
+
+    /// Later files come first, so that a drop-in can make an exception from what an earlier file says of many packages.
+    fn conffile_choices(&mut self, files: &[Vec<ConffileFragment>]) -> Vec<ConffileChoice> {
+        let mut choices = Vec::new();
+        for said in files.iter().rev().flatten() {
+            let keys = [("packages", said.packages.as_ref()), ("rule", said.rule.as_ref())];
+            let example = "write packages = \"nginx*\" and rule = \"replace\"";
+            let [Some(packages), Some(chosen)] = self.all_or_none("conffile", &said.place, keys, example)
+            else {
+                continue;
+            };
+            let packages = self.judged("conffile.packages", packages, |text| glob(text));
+            let rule = self.judged("conffile.rule", chosen, |text| rule(text));
+            if let (Some(packages), Some(rule)) = (packages, rule) {
+                choices.push(ConffileChoice { packages, rule });
+            }
+            if MAX_GLOBS < choices.len() {
+                self.mistake(&said.place, "conffile", format!("there are more than {MAX_GLOBS} of them"));
+                return choices;
+            }
+        }
+        choices
+    }
+
+    pub(super) fn freezes(&mut self, files: &[Vec<FreezeFragment>]) -> Vec<FreezePeriod> {
+        self.named("freeze", files, |judge, said| {
+            let freeze = judge.freeze(said)?;
+            Some((freeze.name.clone(), said.place.clone(), freeze))
+        })
+    }
+
+    fn freeze(&mut self, said: &FreezeFragment) -> Option<FreezePeriod> {
+        let keys = [
+            ("name", said.name.as_ref()),
+            ("from", said.from.as_ref()),
+            ("until", said.until.as_ref()),
+            ("reason", said.reason.as_ref()),
+        ];
+        let example = "write name = \"holidays\", from = 2026-12-20T00:00:00Z, until = 2027-01-04T00:00:00Z and \
+                       reason = \"change freeze\"";
+        let [Some(name), Some(from), Some(until), Some(reason)] =
+            self.all_or_none("freeze", &said.place, keys, example)
+        else {
+            return None;
+        };
+        let name = self.judged("freeze.name", name, |name| check_name(name, 64).map(|()| name.clone()));
+        let from = self.judged("freeze.from", from, |text| instant(text));
+        let reason = self.judged("freeze.reason", reason, |text| check_reason(text));
+        let end = self.judged("freeze.until", until, |text| instant(text));
+        let (Some(name), Some(from), Some(end), Some(reason)) = (name, from, end, reason) else {
+            return None;
+        };
+        if end <= from {
+            self.mistake(&until.place, "freeze.until", format!("{end} is not after {from}"));
+            return None;
+        }
+        Some(FreezePeriod { name, from, until: end, reason })
+    }
+
+    fn judged<T>(
+        &mut self,
+        key: &str,
+        said: &Located<String>,
+        parse: impl Fn(&String) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(&said.value).map_err(|message| self.mistake(&said.place, key, message)).ok()
+    }
+
+    /// The values of a table that needs them all. Each that is missing is a mistake.
+    fn all_or_none<'a, const N: usize>(
+        &mut self,
+        what: &str,
+        place: &Place,
+        keys: [(&str, Option<&'a Located<String>>); N],
+        example: &str,
+    ) -> [Option<&'a Located<String>>; N] {
+        for (key, _) in keys.iter().filter(|(_, value)| value.is_none()) {
+            self.mistake(place, &format!("{what}.{key}"), format!("the {what} has none; {example}"));
+        }
+        keys.map(|(_, value)| value)
+    }
+}
+
+fn rule(text: &str) -> Result<ConffileRule, String> {
+    let known = ConffileRule::ALL.map(ConffileRule::as_str);
+    let found = ConffileRule::ALL.into_iter().find(|rule| rule.as_str() == text);
+    found.ok_or_else(|| format!("{text:?} is no rule; {}", suggest(text, &known)))
+}
+
+fn glob(text: &str) -> Result<Glob, String> {
+    Glob::parse(text).map_err(|error| format!("{text:?} is no package name with `*` and `?` in it: {error}"))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no date and time with an offset; write it like 2026-12-20T00:00:00Z")
+    })
+}
+
+fn check_reason(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if (1..=MAX_REASON).contains(&length) && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a reason has 1 to {MAX_REASON} characters on one line"))
+}
