@@ -48,7 +48,7 @@ fn scan_here(arguments: &ScanArguments, output: &mut Output) -> Result<Exit, Fai
 }
 
 fn scan_by_daemon(client: &Client, shown: &VerdictArguments, output: &mut Output) -> Result<Exit, Failure> {
-    let request = RunRequest { operation: OperationWire::Scan };
+    let request = RunRequest { operation: OperationWire::Scan, dry_run: false, plan: None };
     let answer: RunAnswer = client.post("/v1/runs", &request)?.parse()?;
     if !answer.started {
         tell(&format!("run {} is under way already: waiting for that one", answer.run.id));

@@ -33,7 +33,7 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
         add("Now", &run_text(run));
     }
     if let Some(run) = &document.last_run {
-        add("Last run", &format!("{} {}: {}", operation_word(run.operation), run.id, outcome_text(run)));
+        add("Last run", &format!("{} {}: {}", operation_word(run), run.id, outcome_text(run)));
     }
     match &document.last_report {
         Some(report) => {
@@ -68,7 +68,7 @@ pub(crate) fn runs(document: &RunsDocument, view: &View) -> Vec<Line> {
         table.push([
             &run.id,
             &stamp(run.requested_at),
-            operation_word(run.operation),
+            operation_word(run),
             &trigger_text(&run.trigger),
             outcome_word(run),
             run.compliance.map_or("", compliance_words),
@@ -83,7 +83,7 @@ pub(crate) fn run(document: &RunDocument, view: &View) -> Vec<Line> {
     let run = &document.run;
     let mut lines = Vec::new();
     let mut add = |name: &str, text: &str| lines.extend(fact(view, name, text));
-    add("Run", &format!("{}: {} {}", run.id, operation_word(run.operation), trigger_text(&run.trigger)));
+    add("Run", &format!("{}: {} {}", run.id, operation_word(run), trigger_text(&run.trigger)));
     add("Requested", &view.when(run.requested_at));
     if let Some(time) = run.concluded_at {
         add("Concluded", &view.when(time));
@@ -151,7 +151,7 @@ fn gate_lines<'a>(details: impl Iterator<Item = &'a str>, view: &View) -> Vec<Li
 
 /// What a run does, and how far it has come.
 fn run_text(run: &RunSummary) -> String {
-    format!("{} {}, {}", operation_word(run.operation), run.id, phase_words(run.phase))
+    format!("{} {}, {}", operation_word(run), run.id, phase_words(run.phase))
 }
 
 fn outcome_text(run: &RunSummary) -> String {
@@ -169,9 +169,10 @@ fn outcome_word(run: &RunSummary) -> &'static str {
     }
 }
 
-fn operation_word(operation: OperationWire) -> &'static str {
-    match operation {
+fn operation_word(run: &RunSummary) -> &'static str {
+    match run.operation {
         OperationWire::Scan => "scan",
+        OperationWire::Apply if run.dry_run => "plan",
         OperationWire::Apply => "apply",
     }
 }
@@ -191,9 +192,12 @@ fn phase_words(phase: RunPhase) -> &'static str {
         RunPhase::Assessing => "looking at the host",
         RunPhase::Planning => "planning",
         RunPhase::Gating => "checking whether it may start",
+        RunPhase::Preparing => "running the pre-patch hooks",
         RunPhase::Applying => "installing",
         RunPhase::Recalling => "asking what came of its transaction",
+        RunPhase::Repairing => "repairing the package database",
         RunPhase::ReadingBack => "reading back",
+        RunPhase::Finishing => "running the post-patch hooks",
         RunPhase::Reporting => "writing the report",
         RunPhase::Concluded => "concluded",
     }
@@ -244,6 +248,7 @@ mod tests {
         RunSummary {
             id: id.into(),
             operation: OperationWire::Scan,
+            dry_run: false,
             trigger: RunTrigger::Schedule,
             phase: if verdict.is_some() { RunPhase::Concluded } else { RunPhase::Assessing },
             requested_at: "2026-11-23T09:00:00Z".parse().unwrap(),
