@@ -30,7 +30,7 @@ const MAX_OUTPUT: u64 = 16 << 20;
 
 /// Said to every call that plans. The dry run, the download and the real run get the same ones: apt accepts plans
 /// without `-y` that it refuses with it. What the host's own configuration loosens is drawn tight again.
-const PLANNING: [&str; 26] = [
+const PLANNING: [&str; 28] = [
     "-y",
     "-q",
     "--no-remove",
@@ -49,6 +49,8 @@ const PLANNING: [&str; 26] = [
     "APT::Get::force-yes=false",
     "-o",
     "APT::Get::Fix-Missing=false",
+    "-o",
+    "APT::Get::Upgrade-By-Source-Package=false",
     "-o",
     "APT::Color=0",
     "-o",
