@@ -7,12 +7,21 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::package::PackageId;
 use crate::plan::{Plan, PlannedChange};
 
-/// The host would not be sound with `package` changed and `on` not: a new version depends on it, or its old one would
-/// be broken.
+/// Why changes are tied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bond {
+    /// The host would not be sound otherwise: a new version depends on it, or its old one would be broken.
+    Needed,
+    /// They are built from one source: those who made them have tried them together only.
+    SameSource,
+}
+
+/// `package` is not to be changed while `on` is not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tie {
     pub package: PackageId,
     pub on: PackageId,
+    pub bond: Bond,
 }
 
 /// A smallest closed set: all of its changes go together, or none does.
@@ -204,7 +213,10 @@ mod tests {
     }
 
     fn ties(pairs: &[(&str, &str)]) -> Vec<Tie> {
-        pairs.iter().map(|(package, on)| Tie { package: id(package), on: id(on) }).collect()
+        pairs
+            .iter()
+            .map(|(package, on)| Tie { package: id(package), on: id(on), bond: Bond::Needed })
+            .collect()
     }
 
     #[track_caller]

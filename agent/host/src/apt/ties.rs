@@ -4,12 +4,12 @@
 //! make or break. A relation that several changes could save is tied to one of them: more than needed, and never less.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::{NewPackage, PackageOffers};
 use patchd_core::package::{PackageId, SourcePackage};
-use patchd_core::plan::steps::Tie;
+use patchd_core::plan::steps::{Bond, Tie};
 
 use crate::apt::apt_architecture;
 use crate::apt::candidate::Versions;
@@ -119,14 +119,28 @@ fn touched<'a>(after: &[Member<'a>]) -> HashSet<&'a str> {
     touched
 }
 
-fn to_ties(ids: &[&PackageId], pairs: Vec<(usize, usize)>) -> Vec<Tie> {
-    let tie = |(package, on): (usize, usize)| {
-        Some(Tie { package: PackageId::clone(ids.get(package)?), on: PackageId::clone(ids.get(on)?) })
+fn to_ties(ids: &[&PackageId], pairs: Vec<Pair>) -> Vec<Tie> {
+    let tie = |Pair { package, on, bond }| {
+        Some(Tie { package: PackageId::clone(ids.get(package)?), on: PackageId::clone(ids.get(on)?), bond })
     };
     let mut ties: Vec<Tie> = pairs.into_iter().filter_map(tie).collect();
     ties.sort();
-    ties.dedup();
+    ties.dedup_by(|later, known| later.package == known.package && later.on == known.on);
     ties
+}
+
+/// The places of what is tied.
+#[derive(Clone, Copy)]
+struct Pair {
+    package: usize,
+    on: usize,
+    bond: Bond,
+}
+
+impl Pair {
+    fn needed(package: usize, on: usize) -> Self {
+        Self { package, on, bond: Bond::Needed }
+    }
 }
 
 /// A new package that comes along with another one, and whether it is what apt looks at first.
@@ -137,11 +151,18 @@ struct Bringing {
     is_first: bool,
 }
 
-/// Pairs of places: the first can't go without the second.
 #[derive(Default)]
 struct Found {
-    pairs: Vec<(usize, usize)>,
+    pairs: Vec<Pair>,
     bringing: Vec<Bringing>,
+}
+
+/// A circle, which makes one step of all.
+fn ring(all: Vec<usize>, bond: Bond) -> impl Iterator<Item = Pair> {
+    let count = all.len();
+    let next: Vec<usize> = all.iter().copied().cycle().skip(1).take(count).collect();
+    let pairs = all.into_iter().zip(next).map(move |(package, on)| Pair { package, on, bond });
+    pairs.filter(|pair| pair.package != pair.on)
 }
 
 /// Members of the same place are the same package in both sets; those that are new stand behind all others.
@@ -153,24 +174,31 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn pairs(&self) -> Vec<(usize, usize)> {
+    fn pairs(&self) -> Vec<Pair> {
         let mut found = Found::default();
         for at in 0..self.after.members.len() {
             self.tie_new_version(at, &mut found);
             self.tie_old_version(at, &mut found);
             if MAX_TIES < found.pairs.len() {
-                return self.ring();
+                let all = (0..self.after.members.len()).filter(|&at| self.is_changed(at)).collect();
+                return ring(all, Bond::Needed).collect();
             }
         }
         self.tie_new_packages(&mut found);
+        found.pairs.extend(self.of_one_source().into_values().flat_map(|all| ring(all, Bond::SameSource)));
         found.pairs
     }
 
-    /// A circle through everything that changes: one step, which is always right.
-    fn ring(&self) -> Vec<(usize, usize)> {
-        let changed: Vec<usize> = (0..self.after.members.len()).filter(|&at| self.is_changed(at)).collect();
-        let next = changed.iter().cycle().skip(1);
-        changed.iter().copied().zip(next.copied()).collect()
+    /// The upgrades to one version of one source.
+    fn of_one_source(&self) -> BTreeMap<(&str, &str), Vec<usize>> {
+        let mut sources: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (at, member) in self.after.members.iter().enumerate() {
+            if member.is_changed && !self.is_new(at) {
+                let SourcePackage { name, version } = &member.row.source;
+                sources.entry((name.as_str(), version.as_str())).or_default().push(at);
+            }
+        }
+        sources
     }
 
     fn is_changed(&self, at: usize) -> bool {
@@ -195,10 +223,10 @@ impl Comparison<'_> {
                 self.tie_new_need(at, member, group, found);
             }
         }
-        found.pairs.extend(self.clashes(member, &self.today).map(|other| (at, other)));
+        found.pairs.extend(self.clashes(member, &self.today).map(|other| Pair::needed(at, other)));
         if member.row.multi_arch() == MultiArch::Same {
             let twins = self.after.named(member.name).filter(|&twin| twin != at && self.is_changed(twin));
-            found.pairs.extend(twins.flat_map(|twin| [(at, twin), (twin, at)]));
+            found.pairs.extend(twins.flat_map(|twin| [Pair::needed(at, twin), Pair::needed(twin, at)]));
         }
     }
 
@@ -229,7 +257,7 @@ impl Comparison<'_> {
         let Some(&on) = installed.or(later.first()) else {
             return;
         };
-        found.pairs.push((at, on));
+        found.pairs.push(Pair::needed(at, on));
         if self.is_new(on) {
             let first = alternatives(group).next().and_then(Result::ok).map(|atom| atom.name);
             let is_first = self.after.members.get(on).map(|member| member.name) == first;
@@ -250,7 +278,7 @@ impl Comparison<'_> {
             }
         }
         if self.is_changed(at) {
-            found.pairs.extend(self.clashes(member, &self.after).map(|other| (other, at)));
+            found.pairs.extend(self.clashes(member, &self.after).map(|other| Pair::needed(other, at)));
         }
     }
 
@@ -267,9 +295,9 @@ impl Comparison<'_> {
             return;
         };
         if self.is_changed(at) {
-            found.pairs.push((last, at));
+            found.pairs.push(Pair::needed(last, at));
         } else if let Some(&on) = later.first() {
-            found.pairs.push((last, on));
+            found.pairs.push(Pair::needed(last, on));
         }
     }
 
@@ -292,7 +320,7 @@ impl Comparison<'_> {
                     {
                         *has = true;
                         is_moving = true;
-                        found.pairs.push((bringing.new, bringing.by));
+                        found.pairs.push(Pair::needed(bringing.new, bringing.by));
                     }
                 }
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::{Method, Offers};
 use patchd_core::package::PackageId;
-use patchd_core::plan::steps::{Step, cut};
+use patchd_core::plan::steps::{Bond, Step, cut};
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_host::apt::native_apt::{full_name, parse_simulation};
 
@@ -45,7 +45,8 @@ fn simulate(
     if named.is_empty() {
         return Some(Err(format!("to be asked for nothing: {steps:?}")));
     }
-    let arguments = ["-s", "-y", "--no-remove", "--only-upgrade", "install"];
+    let by_name = "APT::Get::Upgrade-By-Source-Package=false";
+    let arguments = ["-s", "-y", "--no-remove", "--only-upgrade", "-o", by_name, "install"];
     let arguments: Vec<&str> = arguments.into_iter().chain(named.iter().map(String::as_str)).collect();
     let answer = apt(&arguments)?;
     if answer.code != Some(0) {
@@ -186,6 +187,15 @@ fn new_packages_go_with_one_that_needs_them() {
 }
 
 #[test]
+fn packages_of_one_source_go_together() {
+    let offered = "a 2; Source: s\nb 2; Source: s\nc 2+b1; Source: s (2)\nd 2; Source: s (3)\ne 2";
+    check("siblings", &lab("a 1\nb 1\nc 1\nd 1\ne 1", offered), &["a b c", "d", "e"]);
+    let needed = lab("a 1\nb 1", "a 2; Source: s; Depends: b (>= 2)\nb 2; Source: s");
+    let bonds: Vec<_> = needed.offers(true).ties.into_iter().map(|tie| tie.bond).collect();
+    assert_eq!(bonds, [Bond::Needed, Bond::SameSource]);
+}
+
+#[test]
 fn architectures_go_together_where_they_must() {
     let same = "l 1; Multi-Arch: same\nl 1; Architecture: i386; Multi-Arch: same\na 1\n\
         p 1; Architecture: i386; Depends: l (= 1)";
@@ -260,7 +270,8 @@ fn tied_lab(seed: u64) -> (Lab, String) {
     let mut offered = String::new();
     for name in NAMES.iter().chain(&["p", "n1", "n2", "n3"]) {
         let others: Vec<&str> = NAMES.iter().copied().filter(|other| other != name).collect();
-        offered.push_str(&format!("{name} 2{}\n", new_relation(&mut numbers, &others)));
+        let source = if numbers.below(4) == 0 { "; Source: s" } else { "" };
+        offered.push_str(&format!("{name} 2{source}{}\n", new_relation(&mut numbers, &others)));
     }
     (lab(&installed, &offered), format!("installed:\n{installed}\noffered:\n{offered}\n"))
 }
