@@ -14,7 +14,7 @@ use super::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
 use crate::gate::{Clock, Grant, Observed, Shut};
 use crate::package::{Architecture, PackageId, PackageName, Version};
 use crate::plan::need::{Filesystem, Footprint, Use};
-use crate::plan::steps::Tie;
+use crate::plan::steps::{Bond, Tie};
 use crate::plan::{Plan, PlannedChange};
 use crate::problem::{Problem, ProblemKind, Weight};
 use crate::report::{Assessment, Operation, RunVerdict};
@@ -54,7 +54,10 @@ fn footprints(names: &str) -> Vec<Footprint> {
 }
 
 fn proposal(names: &str, ties: &[(&str, &str)]) -> Proposal {
-    let ties = ties.iter().map(|(package, on)| Tie { package: id(package), on: id(on) }).collect();
+    let ties = ties
+        .iter()
+        .map(|(package, on)| Tie { package: id(package), on: id(on), bond: Bond::Needed })
+        .collect();
     Proposal { plan: plan(names), ties, footprints: footprints(names) }
 }
 
