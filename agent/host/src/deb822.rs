@@ -289,6 +289,10 @@ impl<'a> Fields<'a> {
             };
             end += length + 1;
             newlines += 1;
+            // Most entries are one line, and the next one begins a field.
+            if self.rest.get(end).is_none_or(|&byte| byte.is_ascii_alphabetic()) {
+                break;
+            }
             let comments = self.rest.get(end..).and_then(comments_before_continuation);
             let Some((length, lines)) = comments.filter(|_| !is_comment) else {
                 break;
@@ -317,17 +321,17 @@ fn parse_field(entry: &[u8], line: u64) -> Result<Field<'_>, BadLineReason> {
     if entry.first().is_some_and(|&byte| is_blank(byte)) {
         return Err(BadLineReason::NothingToContinue);
     }
-    let first_line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let colon = memchr(b':', first_line).ok_or(BadLineReason::NoColon)?;
-    let (name, value) = entry.split_at_checked(colon).ok_or(BadLineReason::NoColon)?;
-    let name = name.trim_ascii_end();
+    // Names are short: looking at each byte costs less than starting a search.
+    let end = entry.iter().position(|&byte| matches!(byte, b':' | b'\n') || is_blank(byte));
+    let (name, behind) = entry.split_at_checked(end.unwrap_or(entry.len())).unwrap_or((entry, b""));
+    // Blanks may stand between the name and its colon.
+    let blanks = behind.iter().take_while(|&&byte| is_blank(byte)).count();
+    let value =
+        behind.get(blanks..).and_then(|rest| rest.strip_prefix(b":")).ok_or(BadLineReason::NoColon)?;
     if name.is_empty() {
         return Err(BadLineReason::NoName);
     }
-    if name.iter().any(|&byte| is_blank(byte)) {
-        return Err(BadLineReason::NoColon);
-    }
-    Ok(Field { name, value: value.get(1..).unwrap_or_default().trim_ascii(), line })
+    Ok(Field { name, value: value.trim_ascii(), line })
 }
 
 /// dpkg's own white space, less the newline.
