@@ -24,6 +24,7 @@ pub mod repositories;
 mod source_entry;
 pub mod sources;
 mod verdict;
+mod wanted;
 
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::inventory::Inventory;
