@@ -27,6 +27,10 @@ fn check_word(text: &str, is_allowed: impl Fn(char) -> bool) -> Result<Box<str>,
     if MAX_WORD < text.len() {
         return Err(InvalidWord::TooLong);
     }
+    // No word allows more than ASCII, so that bytes tell; characters are for the message.
+    if !text.starts_with('-') && text.bytes().all(|byte| is_allowed(char::from(byte))) {
+        return Ok(text.into());
+    }
     match text.chars().enumerate().find(|&(at, c)| !is_allowed(c) || (at == 0 && c == '-')) {
         Some((_, c)) => Err(InvalidWord::Character(c)),
         None => Ok(text.into()),

@@ -22,8 +22,10 @@ const MAX_MARK: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stanza<'a> {
     pub bytes: &'a [u8],
-    /// The line of the file on which it begins, counted from 1.
+    /// The line of the file on which it begins, counted from 1; where lines are not counted, always 1.
     pub line: u64,
+    /// How many bytes of the file come before it.
+    pub offset: u64,
     pub end: End,
 }
 
@@ -50,6 +52,9 @@ pub struct StanzaReader<R> {
     start: usize,
     filled: usize,
     line: u64,
+    counts_lines: bool,
+    /// How many bytes of the source come before the window.
+    offset: u64,
     max_stanza: usize,
     is_source_at_end: bool,
     /// The last stanza was cut; what is left of it has to be passed over.
@@ -62,6 +67,11 @@ impl<R: Read> StanzaReader<R> {
         Self::with_limit(source, MAX_STANZA)
     }
 
+    /// The same without counting lines, which takes as long as finding the stanzas. Offsets tell the places.
+    pub fn without_lines(source: R) -> Self {
+        Self { counts_lines: false, ..Self::new(source) }
+    }
+
     /// The same with another limit for the length of a stanza.
     pub fn with_limit(source: R, max_stanza: usize) -> Self {
         Self {
@@ -70,6 +80,8 @@ impl<R: Read> StanzaReader<R> {
             start: 0,
             filled: 0,
             line: 1,
+            counts_lines: true,
+            offset: 0,
             max_stanza,
             is_source_at_end: false,
             is_inside_cut: false,
@@ -104,10 +116,15 @@ impl<R: Read> StanzaReader<R> {
         let (length, end) =
             if length <= self.max_stanza { (length, end) } else { (self.max_stanza, End::CutHere) };
         self.is_inside_cut = end == End::CutHere;
-        let (from, line) = (self.start, self.line);
+        let (from, line, offset) = (self.start, self.line, self.offset());
         self.advance(length);
         let bytes = self.window.get(from..self.start).unwrap_or_default();
-        Ok(Some(Stanza { bytes, line, end }))
+        Ok(Some(Stanza { bytes, line, offset, end }))
+    }
+
+    /// How many bytes of the file come before what is read next.
+    pub fn offset(&self) -> u64 {
+        self.offset + self.start as u64
     }
 
     /// The line that is read next, counted from 1.
@@ -120,8 +137,10 @@ impl<R: Read> StanzaReader<R> {
     }
 
     fn advance(&mut self, length: usize) {
-        let passed = self.window.get(self.start..self.start + length).unwrap_or_default();
-        self.line += memchr_iter(b'\n', passed).count() as u64;
+        if self.counts_lines {
+            let passed = self.window.get(self.start..self.start + length).unwrap_or_default();
+            self.line += count_lines(passed);
+        }
         self.start += length;
     }
 
@@ -164,6 +183,7 @@ impl<R: Read> StanzaReader<R> {
         }
         self.window.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
+        self.offset += self.start as u64;
         self.start = 0;
         if self.window.len() - self.filled < CHUNK / 2 {
             let longer = (self.window.len() * 2).min(self.max_stanza.saturating_add(CHUNK));
@@ -176,10 +196,16 @@ impl<R: Read> StanzaReader<R> {
                 result => break result?,
             }
         };
+        self.marks.learn(free.get(..count).unwrap_or_default());
         self.filled += count;
         self.is_source_at_end = count == 0;
         Ok(count != 0)
     }
+}
+
+/// How many lines end in `bytes`.
+pub fn count_lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// What ends a stanza, as prepared searches.
@@ -187,20 +213,35 @@ impl<R: Read> StanzaReader<R> {
 struct EndMarks {
     empty_line: Finder<'static>,
     empty_line_with_return: Finder<'static>,
+    /// Whether a carriage return was ever read. Hardly a file has one, and then one search is enough.
+    has_returns: bool,
 }
 
 impl EndMarks {
     fn new() -> Self {
-        Self { empty_line: Finder::new(b"\n\n"), empty_line_with_return: Finder::new(b"\n\r\n") }
+        Self {
+            empty_line: Finder::new(b"\n\n"),
+            empty_line_with_return: Finder::new(b"\n\r\n"),
+            has_returns: false,
+        }
+    }
+
+    /// Looks at bytes that will be searched.
+    fn learn(&mut self, bytes: &[u8]) {
+        self.has_returns = self.has_returns || memchr(b'\r', bytes).is_some();
     }
 
     /// The length of the stanza that `bytes` begin with, its last newline included, if its end is there.
     fn find(&self, bytes: &[u8], searched: usize) -> Option<usize> {
         let rest = bytes.get(searched..)?;
         let plain = self.empty_line.find(rest);
-        // The last newline of the one mark can be the first of the other.
-        let before = rest.get(..plain.map_or(rest.len(), |at| at + 1))?;
-        self.empty_line_with_return.find(before).or(plain).map(|at| searched + at + 1)
+        let mut found = plain;
+        if self.has_returns {
+            // The last newline of the one mark can be the first of the other.
+            let before = rest.get(..plain.map_or(rest.len(), |at| at + 1))?;
+            found = self.empty_line_with_return.find(before).or(plain);
+        }
+        found.map(|at| searched + at + 1)
     }
 }
 
@@ -289,6 +330,10 @@ impl<'a> Fields<'a> {
             };
             end += length + 1;
             newlines += 1;
+            // Most entries are one line, and the next one begins a field.
+            if self.rest.get(end).is_none_or(|&byte| byte.is_ascii_alphabetic()) {
+                break;
+            }
             let comments = self.rest.get(end..).and_then(comments_before_continuation);
             let Some((length, lines)) = comments.filter(|_| !is_comment) else {
                 break;
@@ -317,17 +362,17 @@ fn parse_field(entry: &[u8], line: u64) -> Result<Field<'_>, BadLineReason> {
     if entry.first().is_some_and(|&byte| is_blank(byte)) {
         return Err(BadLineReason::NothingToContinue);
     }
-    let first_line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let colon = memchr(b':', first_line).ok_or(BadLineReason::NoColon)?;
-    let (name, value) = entry.split_at_checked(colon).ok_or(BadLineReason::NoColon)?;
-    let name = name.trim_ascii_end();
+    // Names are short: looking at each byte costs less than starting a search.
+    let end = entry.iter().position(|&byte| matches!(byte, b':' | b'\n') || is_blank(byte));
+    let (name, behind) = entry.split_at_checked(end.unwrap_or(entry.len())).unwrap_or((entry, b""));
+    // Blanks may stand between the name and its colon.
+    let blanks = behind.iter().take_while(|&&byte| is_blank(byte)).count();
+    let value =
+        behind.get(blanks..).and_then(|rest| rest.strip_prefix(b":")).ok_or(BadLineReason::NoColon)?;
     if name.is_empty() {
         return Err(BadLineReason::NoName);
     }
-    if name.iter().any(|&byte| is_blank(byte)) {
-        return Err(BadLineReason::NoColon);
-    }
-    Ok(Field { name, value: value.get(1..).unwrap_or_default().trim_ascii(), line })
+    Ok(Field { name, value: value.trim_ascii(), line })
 }
 
 /// dpkg's own white space, less the newline.
@@ -352,12 +397,16 @@ mod tests {
         }
     }
 
-    fn stanzas(source: impl Read, limit: usize) -> Vec<(u64, String, End)> {
+    fn stanzas(source: impl Read, limit: usize, text: &[u8]) -> Vec<(u64, String, End)> {
         let mut reader = StanzaReader::with_limit(source, limit);
         let mut all = Vec::new();
         while let Some(stanza) = reader.next_stanza().unwrap() {
+            let at = usize::try_from(stanza.offset).unwrap();
+            assert_eq!(stanza.bytes, &text[at..at + stanza.bytes.len()]);
+            assert_eq!(stanza.line, 1 + count_lines(&text[..at]));
             all.push((stanza.line, String::from_utf8_lossy(stanza.bytes).into_owned(), stanza.end));
         }
+        assert_eq!(reader.offset(), text.len() as u64);
         all
     }
 
@@ -365,9 +414,13 @@ mod tests {
     fn check(text: &str, limit: usize, expected: &[(u64, &str, End)]) {
         let expected: Vec<_> =
             expected.iter().map(|&(line, text, end)| (line, text.to_owned(), end)).collect();
-        assert_eq!(stanzas(text.as_bytes(), limit), expected);
+        assert_eq!(stanzas(text.as_bytes(), limit, text.as_bytes()), expected);
         for step in 1..5 {
-            assert_eq!(stanzas(Drip(text.as_bytes(), step), limit), expected, "{step} bytes at a time");
+            assert_eq!(
+                stanzas(Drip(text.as_bytes(), step), limit, text.as_bytes()),
+                expected,
+                "{step} bytes at a time"
+            );
         }
     }
 
@@ -409,7 +462,7 @@ mod tests {
     fn a_stanza_of_many_chunks_comes_whole() {
         let long = format!("A: {}\n", "x".repeat(5 * CHUNK));
         let text = format!("{long}\n{long}\nB: 1\n");
-        let all = stanzas(text.as_bytes(), MAX_STANZA);
+        let all = stanzas(text.as_bytes(), MAX_STANZA, text.as_bytes());
         assert_eq!(
             all.iter().map(|(line, text, _)| (*line, text.len())).collect::<Vec<_>>(),
             [(1, long.len()), (3, long.len()), (5, 5)]
@@ -420,7 +473,7 @@ mod tests {
 
     #[track_caller]
     fn check_fields(text: &str, expected: &[Checked<'_>]) {
-        let stanza = Stanza { bytes: text.as_bytes(), line: 1, end: End::Whole };
+        let stanza = Stanza { bytes: text.as_bytes(), line: 1, offset: 0, end: End::Whole };
         let utf8 = |bytes| std::str::from_utf8(bytes).unwrap();
         let fields: Vec<_> = stanza
             .fields()

@@ -1,5 +1,7 @@
 //! The lists that `patchctl --json` and the control API print: `patchd.inventory/1` and `patchd.updates/1`.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use patchd_core::inventory::{DpkgState, Flag, InstalledPackage, Inventory, Mark, ResidualPackage};
 use patchd_core::offer::Offers;
@@ -18,32 +20,32 @@ pub enum InventorySchema {
 
 /// What is installed. Only packages whose files are on disk are in `packages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct InventoryDocument {
+pub struct InventoryDocument<'a> {
     pub schema: InventorySchema,
-    pub packages: Vec<PackageWire>,
+    pub packages: Vec<PackageWire<'a>>,
     /// Removed packages of which only configuration files are left.
-    pub residual: Vec<ResidualWire>,
+    pub residual: Vec<ResidualWire<'a>>,
     pub problems: Vec<ProblemWire>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PackageWire {
-    pub name: String,
-    pub version: String,
-    pub architecture: String,
+pub struct PackageWire<'a> {
+    pub name: Cow<'a, str>,
+    pub version: Cow<'a, str>,
+    pub architecture: Cow<'a, str>,
     pub status: PackageStatusWire,
     pub want: WantWire,
     /// Whether dpkg asks for the package to be installed again.
     pub reinstall_required: bool,
-    pub source: String,
-    pub source_version: String,
+    pub source: Cow<'a, str>,
+    pub source_version: Cow<'a, str>,
     pub held: bool,
     /// Whether it was installed as a dependency only.
     pub automatic: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub priority: Option<String>,
+    pub priority: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub section: Option<String>,
+    pub section: Option<Cow<'a, str>>,
     /// When its files were last unpacked.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -54,18 +56,19 @@ pub struct PackageWire {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ResidualWire {
-    pub name: String,
+pub struct ResidualWire<'a> {
+    pub name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub version: Option<String>,
-    pub architecture: String,
+    pub version: Option<Cow<'a, str>>,
+    pub architecture: Cow<'a, str>,
     pub status: PackageStatusWire,
     pub want: WantWire,
 }
 
-impl InventoryDocument {
-    /// `offers` adds the origin of each installed version where a repository still has it.
-    pub fn new(inventory: &Inventory, offers: Option<&Offers>) -> Self {
+impl<'a> InventoryDocument<'a> {
+    /// `offers` adds the origin of each installed version where a repository still has it. The words are the
+    /// inventory's own and no copies: a host has ten thousand of them.
+    pub fn new(inventory: &'a Inventory, offers: Option<&Offers>) -> Self {
         let origin = |package: &InstalledPackage| {
             let offers = offers?;
             let offer = offers
@@ -93,8 +96,8 @@ impl InventoryDocument {
     }
 }
 
-impl From<&InstalledPackage> for PackageWire {
-    fn from(package: &InstalledPackage) -> Self {
+impl<'a> From<&'a InstalledPackage> for PackageWire<'a> {
+    fn from(package: &'a InstalledPackage) -> Self {
         let DpkgState { want, flag, status } = package.state;
         Self {
             name: package.id.name.as_str().into(),
@@ -107,16 +110,16 @@ impl From<&InstalledPackage> for PackageWire {
             source_version: package.source.version.as_str().into(),
             held: package.is_held(),
             automatic: package.mark == Mark::Automatic,
-            priority: package.priority.as_deref().map(str::to_owned),
-            section: package.section.as_deref().map(str::to_owned),
+            priority: package.priority.as_deref().map(Cow::from),
+            section: package.section.as_deref().map(Cow::from),
             installed_at: package.installed_at,
             origin: None,
         }
     }
 }
 
-impl From<&ResidualPackage> for ResidualWire {
-    fn from(package: &ResidualPackage) -> Self {
+impl<'a> From<&'a ResidualPackage> for ResidualWire<'a> {
+    fn from(package: &'a ResidualPackage) -> Self {
         Self {
             name: package.id.name.as_str().into(),
             version: package.version.as_ref().map(|version| version.as_str().into()),

@@ -1,5 +1,6 @@
 //! `patchctl inventory`: what is installed.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use patchd_host::apt::{self, read_offers};
@@ -29,17 +30,15 @@ pub(crate) fn run(
 
 fn read_here(arguments: &InventoryArguments, output: &mut Output) -> Result<Exit, Failure> {
     let root = once::root_of(&arguments.once)?;
-    let inventory = dpkg::read_inventory(&root);
+    // The process ends here, and takes its ten thousand strings with it: freeing each first is a tenth of the work.
+    let inventory = ManuallyDrop::new(dpkg::read_inventory(&root));
     let offers = arguments.origins.then(|| read_offers(&root, &inventory, now(), &apt::Options::default()));
-    let document = InventoryDocument::new(&inventory, offers.as_ref());
+    let document = ManuallyDrop::new(InventoryDocument::new(&inventory, offers.as_ref()));
     if output.is_json {
-        output.document(&document)?;
+        output.document(&*document)?;
     } else {
         output.lines(&view::listing::inventory(&document, &own_view(output)))?;
     }
-    let readable = once::check_readable(&inventory);
-    // The process ends here, and takes its ten thousand strings with it: freeing each first is a tenth of the work.
-    std::mem::forget((inventory, document));
-    readable?;
+    once::check_readable(&inventory)?;
     Ok(Exit::Done)
 }

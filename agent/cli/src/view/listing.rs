@@ -10,7 +10,7 @@ use crate::table::{Column, Table};
 use crate::text::{Line, Style, counted, wrapped};
 
 /// Every installed package, and below them what is unusual.
-pub(crate) fn inventory(document: &InventoryDocument, view: &View) -> Vec<Line> {
+pub(crate) fn inventory(document: &InventoryDocument<'_>, view: &View) -> Vec<Line> {
     let mut table = Table::new(&[
         Column { title: "PACKAGE", rank: 0 },
         Column { title: "VERSION", rank: 0 },
@@ -31,7 +31,7 @@ pub(crate) fn inventory(document: &InventoryDocument, view: &View) -> Vec<Line> 
     }
     let mut lines = if document.packages.is_empty() { Vec::new() } else { table.lines(view.width) };
     let number =
-        |is: fn(&PackageWire) -> bool| document.packages.iter().filter(|package| is(package)).count();
+        |is: fn(&PackageWire<'_>) -> bool| document.packages.iter().filter(|package| is(package)).count();
     let mut parts = vec![counted(document.packages.len(), "package installed", "packages installed")];
     let mut part = |number: usize, words: &str| {
         if 0 < number {
@@ -46,7 +46,7 @@ pub(crate) fn inventory(document: &InventoryDocument, view: &View) -> Vec<Line> 
     lines
 }
 
-fn is_sound(package: &PackageWire) -> bool {
+fn is_sound(package: &PackageWire<'_>) -> bool {
     matches!(
         package.status,
         PackageStatusWire::Installed
@@ -56,7 +56,7 @@ fn is_sound(package: &PackageWire) -> bool {
 }
 
 /// Everything about a package's state that is worth a word.
-fn state_words(package: &PackageWire) -> String {
+fn state_words(package: &PackageWire<'_>) -> String {
     let mut words = vec![package.status.as_str()];
     if package.reinstall_required {
         words.push("to be reinstalled");

@@ -12,12 +12,39 @@ const WAITING: usize = 2;
 #[derive(Debug)]
 pub(super) struct ReadAhead {
     /// An empty piece is the end of the stream.
-    pieces: Receiver<io::Result<Vec<u8>>>,
+    pieces: Receiver<io::Result<Piece>>,
     /// Pieces that were read go back, to be filled again.
-    spent: SyncSender<Vec<u8>>,
-    piece: Vec<u8>,
+    spent: SyncSender<Piece>,
+    piece: Piece,
     at: usize,
     is_at_end: bool,
+}
+
+/// Some bytes of the stream. Its memory is cleared once and then used again and again.
+#[derive(Debug, Default)]
+struct Piece {
+    memory: Vec<u8>,
+    length: usize,
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        self.memory.get(..self.length).unwrap_or_default()
+    }
+
+    /// Takes as much from `source` as it has room for. What was read before an error is there.
+    fn fill(&mut self, source: &mut impl Read) -> io::Result<()> {
+        self.memory.resize(PIECE, 0);
+        self.length = 0;
+        loop {
+            match source.read(self.memory.get_mut(self.length..).unwrap_or_default()) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl ReadAhead {
@@ -27,21 +54,20 @@ impl ReadAhead {
         // Room for every piece there is: nothing ever waits to give one back.
         let (spent, returned) = sync_channel(WAITING + 2);
         std::thread::Builder::new().name("read-ahead".into()).spawn(move || run(source, &send, &returned))?;
-        Ok(Self { pieces, spent, piece: Vec::new(), at: 0, is_at_end: false })
+        Ok(Self { pieces, spent, piece: Piece::default(), at: 0, is_at_end: false })
     }
 }
 
-fn run(mut source: impl Read, pieces: &SyncSender<io::Result<Vec<u8>>>, returned: &Receiver<Vec<u8>>) {
+fn run(mut source: impl Read, pieces: &SyncSender<io::Result<Piece>>, returned: &Receiver<Piece>) {
     loop {
         let mut piece = returned.try_recv().unwrap_or_default();
-        piece.clear();
-        let result = (&mut source).take(PIECE as u64).read_to_end(&mut piece);
-        let is_last = piece.is_empty() || result.is_err();
+        let result = piece.fill(&mut source);
+        let is_last = piece.length == 0 || result.is_err();
         // What was read before an error counts, and is handed out before it.
-        if result.is_err() && !piece.is_empty() && pieces.send(Ok(std::mem::take(&mut piece))).is_err() {
+        if result.is_err() && piece.length != 0 && pieces.send(Ok(std::mem::take(&mut piece))).is_err() {
             return;
         }
-        if pieces.send(result.map(|_| piece)).is_err() || is_last {
+        if pieces.send(result.map(|()| piece)).is_err() || is_last {
             return;
         }
     }
@@ -49,16 +75,16 @@ fn run(mut source: impl Read, pieces: &SyncSender<io::Result<Vec<u8>>>, returned
 
 impl Read for ReadAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() && !self.is_at_end {
+        if self.at == self.piece.length && !self.is_at_end {
             let next =
                 self.pieces.recv().map_err(|_| io::Error::other("the decoder ended without a word"))??;
             let spent = std::mem::replace(&mut self.piece, next);
             // Without its thread there is nobody to fill it again.
             let _ = self.spent.try_send(spent);
             self.at = 0;
-            self.is_at_end = self.piece.is_empty();
+            self.is_at_end = self.piece.length == 0;
         }
-        let count = self.piece.get(self.at..).unwrap_or_default().read(buffer)?;
+        let count = self.piece.bytes().get(self.at..).unwrap_or_default().read(buffer)?;
         self.at += count;
         Ok(count)
     }

@@ -243,7 +243,7 @@ mod tests {
             }
             Ok(())
         });
-        assert_eq!(scanned.problems, []);
+        assert_eq!(scanned.into_problems(|| Some(text.as_bytes())), []);
         rows
     }
 

@@ -25,6 +25,7 @@ mod source_entry;
 pub mod sources;
 mod ties;
 mod verdict;
+mod wanted;
 
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::inventory::Inventory;

@@ -14,7 +14,7 @@ use patchd_core::package::{PackageName, SourcePackage, Version};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
 use crate::apt::identity::{Identity, MultiArch};
-use crate::deb822::{End, Field, MAX_STANZA, Stanza, StanzaReader};
+use crate::deb822::{End, Field, MAX_STANZA, Stanza, StanzaReader, count_lines};
 
 /// The most that one list may hold when it is decompressed. Debian's largest is about 60 MiB.
 const MAX_LIST: u64 = 1 << 30;
@@ -82,10 +82,45 @@ pub struct Listed<'a> {
 /// What came of reading a list.
 #[derive(Debug)]
 pub struct Scanned {
-    /// What is wrong with it.
-    pub problems: Vec<Problem>,
+    /// What is wrong with it, and how many bytes come before that.
+    troubles: Vec<(u64, Problem)>,
     /// How long it was, if it could be read to its end.
     pub length: Option<u64>,
+}
+
+impl Scanned {
+    /// What is wrong with the list. Where something is, the list is read `again` to count the lines before it: sound
+    /// lists are not counted.
+    pub fn into_problems<R: Read>(mut self, again: impl FnOnce() -> Option<R>) -> Vec<Problem> {
+        self.troubles.sort_by_key(|(offset, _)| *offset);
+        let mut source = if self.troubles.is_empty() { None } else { again() };
+        let (mut line, mut passed) = (1, 0);
+        let with_line = |(offset, problem): (u64, Problem)| {
+            let Some(source) = &mut source else {
+                return problem;
+            };
+            line += count_lines_of(&mut source.take(offset - passed));
+            passed = offset;
+            problem.at_line(line)
+        };
+        let mut problems: Vec<_> = self.troubles.into_iter().map(with_line).collect();
+        problems.sort();
+        problems
+    }
+}
+
+/// How many lines end before the end of `source`, or before its first error.
+fn count_lines_of(source: &mut impl Read) -> u64 {
+    let mut buffer = vec![0; 64 << 10];
+    let mut lines = 0;
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return lines,
+            Ok(count) => lines += count_lines(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return lines,
+        }
+    }
 }
 
 /// Reads a list to its end and hands out every stanza that has a name.
@@ -95,16 +130,16 @@ pub fn scan<R: Read>(
     mut visit: impl FnMut(&Listed<'_>) -> Result<(), BadStanza>,
 ) -> Scanned {
     let read = Cell::new(0);
-    let mut reader = StanzaReader::new(Counted { source, read: &read });
+    let mut reader = StanzaReader::without_lines(Counted { source, read: &read });
     let mut is_whole = true;
-    let mut troubles: HashMap<BadStanza, (u64, u64)> = HashMap::new();
-    let mut problems = Vec::new();
+    let mut bad: HashMap<BadStanza, (u64, u64)> = HashMap::new();
+    let mut troubles = Vec::new();
     loop {
         let stanza = match reader.next_stanza() {
             Ok(Some(stanza)) => stanza,
             Ok(None) => break,
             Err(error) => {
-                problems.push(stream_problem(place, reader.line(), &error));
+                troubles.push((reader.offset(), stream_problem(place, &error)));
                 is_whole = false;
                 break;
             }
@@ -119,14 +154,12 @@ pub fn scan<R: Read>(
             },
         };
         if let Err(trouble) = result {
-            let seen = troubles.entry(trouble).or_insert((stanza.line, 0));
+            let seen = bad.entry(trouble).or_insert((stanza.offset, 0));
             seen.1 += 1;
         }
     }
-    problems
-        .extend(troubles.into_iter().map(|(trouble, (line, count))| trouble.to_problem(place, line, count)));
-    problems.sort();
-    Scanned { problems, length: is_whole.then(|| read.get()) }
+    troubles.extend(bad.into_iter().map(|(bad, (offset, count))| (offset, bad.to_problem(place, count))));
+    Scanned { troubles, length: is_whole.then(|| read.get()) }
 }
 
 /// Why a stanza does not count.
@@ -140,7 +173,7 @@ pub enum BadStanza {
 }
 
 impl BadStanza {
-    fn to_problem(self, place: &str, line: u64, count: u64) -> Problem {
+    fn to_problem(self, place: &str, count: u64) -> Problem {
         let (kind, what) = match self {
             Self::NoName => (ProblemKind::Malformed, "a stanza has no package name".to_owned()),
             Self::BadVersion => (ProblemKind::Malformed, "a stanza has no version that is one".to_owned()),
@@ -149,11 +182,11 @@ impl BadStanza {
             Self::Cut => (ProblemKind::Truncated, "the file ends in the middle of a line".to_owned()),
         };
         let more = if count > 1 { format!(" (and {} more like it)", count - 1) } else { String::new() };
-        Problem::new(kind, Weight::Incomplete, place, format!("{what}{more}; it was left out")).at_line(line)
+        Problem::new(kind, Weight::Incomplete, place, format!("{what}{more}; it was left out"))
     }
 }
 
-fn stream_problem(place: &str, line: u64, error: &io::Error) -> Problem {
+fn stream_problem(place: &str, error: &io::Error) -> Problem {
     let kind = match error.kind() {
         io::ErrorKind::UnexpectedEof => ProblemKind::Truncated,
         io::ErrorKind::FileTooLarge => ProblemKind::TooLarge,
@@ -163,7 +196,7 @@ fn stream_problem(place: &str, line: u64, error: &io::Error) -> Problem {
         _ => ProblemKind::Unreadable,
     };
     let message = format!("it can be read up to here only ({error}); refresh the lists");
-    Problem::new(kind, Weight::Incomplete, place, message).at_line(line)
+    Problem::new(kind, Weight::Incomplete, place, message)
 }
 
 /// Counts what goes through it, and stops a stream that decompresses to more than anybody's list.
@@ -183,7 +216,8 @@ impl<R: Read> Read for Counted<'_, R> {
 /// The package name in small letters, as apt has it. It is the first field in every archive, but need not be.
 fn find_name<'a>(stanza: &Stanza<'a>) -> Option<Cow<'a, str>> {
     let value = match stanza.bytes.strip_prefix(b"Package:") {
-        Some(rest) => rest.get(..memchr::memchr(b'\n', rest)?)?.trim_ascii(),
+        // Names are short: looking at each byte costs less than starting a search.
+        Some(rest) => rest.get(..rest.iter().position(|&byte| byte == b'\n')?)?.trim_ascii(),
         None => stanza.fields().flatten().find(|field| field.is("Package"))?.value,
     };
     let name = std::str::from_utf8(value).ok().filter(|name| !name.is_empty())?;
@@ -367,7 +401,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(scanned.length, Some(text.len() as u64));
-        (rows, scanned.problems)
+        (rows, scanned.into_problems(|| Some(text)))
     }
 
     #[test]
@@ -403,6 +437,18 @@ mod tests {
         );
         assert!(problems.iter().any(|problem| problem.message.contains("and 1 more")));
         assert!(problems.iter().all(|problem| problem.weight == Weight::Incomplete));
+    }
+
+    #[test]
+    fn problems_name_the_line_where_the_first_of_their_kind_begins() {
+        let text =
+            "Package: a\nVersion: 1\n\n\nX: y\n\nPackage: b\nVersion: 1\n\nX: y\n\nPackage: c\nVersion: ?é\n";
+        let (_, problems) = rows(text.as_bytes());
+        let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [Some(5), Some(12)]);
+        let again = || None::<&[u8]>;
+        let unplaced = scan(&b"X: y\n"[..], "list", |_| Ok(())).into_problems(again);
+        assert_eq!(unplaced.iter().map(|problem| problem.line).collect::<Vec<_>>(), [None]);
     }
 
     #[test]

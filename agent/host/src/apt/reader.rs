@@ -1,9 +1,9 @@
 //! The passes over the lists and the status file, in which the versions of packages are gathered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::Read;
 
-use patchd_core::inventory::Inventory;
+use patchd_core::inventory::{InstalledPackage, Inventory};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
 use crate::apt::apt_architecture;
@@ -16,6 +16,7 @@ use crate::apt::offers::Tally;
 use crate::apt::packages::{Listed, scan};
 use crate::apt::relation::{alternatives, groups};
 use crate::apt::repositories::{List, Repositories};
+use crate::apt::wanted::Wanted;
 use crate::problem_list::ProblemList;
 use crate::read;
 use crate::root::Root;
@@ -25,8 +26,7 @@ pub(super) struct Reader<'a> {
     root: &'a Root,
     inventory: &'a Inventory,
     repositories: &'a Repositories,
-    /// The installed packages of a name: their architecture as apt names them, and their place in the inventory.
-    wanted: HashMap<&'a str, Vec<(&'a str, usize)>>,
+    wanted: Wanted<'a>,
     /// Beside the inventory's packages.
     pub(super) versions: Vec<Versions>,
     pub(super) tally: Tally,
@@ -43,17 +43,12 @@ impl<'a> Reader<'a> {
         repositories: &'a Repositories,
         counts_all: bool,
     ) -> Self {
-        let mut wanted: HashMap<&str, Vec<(&str, usize)>> = HashMap::new();
-        for (at, package) in inventory.packages.iter().enumerate() {
-            let architecture = apt_architecture(package.id.architecture.as_str(), inventory.native.as_str());
-            wanted.entry(package.id.name.as_str()).or_default().push((architecture, at));
-        }
         let versions = vec![Versions::default(); inventory.packages.len()];
         Self {
             root,
             inventory,
             repositories,
-            wanted,
+            wanted: Wanted::new(&inventory.packages),
             versions,
             tally: Tally::default(),
             essential: BTreeSet::new(),
@@ -70,34 +65,43 @@ impl<'a> Reader<'a> {
         let Some((stream, place)) = open_list(self.root, self.repositories, list, problems) else {
             return;
         };
+        let packages = &self.inventory.packages;
         let found = scan(stream, &place, |listed: &Listed<'_>| {
-            let installed = self.wanted.get(&*listed.name);
+            let installed = self.wanted.find(&listed.name);
+            // The one that is installed for an architecture, as apt files it.
+            let find = |architecture: &str| {
+                installed
+                    .clone()?
+                    .find(|&at| apt_architecture_of(packages.get(at), native) == Some(architecture))
+            };
             if is_counted {
                 let (architecture, priority, section) = listed.class();
                 let architecture =
                     apt_architecture(std::str::from_utf8(architecture).unwrap_or_default(), native);
-                if !installed.is_some_and(|all| all.iter().any(|(known, _)| *known == architecture)) {
+                if find(architecture).is_none() {
                     self.tally.add(&listed.name, architecture, is_security, priority, section);
                 }
             }
-            let Some(installed) = installed else {
+            if installed.is_none() {
                 if listed.is_essential() {
                     self.essential.insert(listed.name.as_ref().into());
                 }
                 return Ok(());
-            };
+            }
             let Some((architecture, row)) = listed.row()? else {
                 return Ok(());
             };
-            let architecture = apt_architecture(&architecture, native);
-            let own = installed.iter().find(|(known, _)| *known == architecture).map(|(_, own)| *own);
+            let own = find(apt_architecture(&architecture, native));
             if let Some(versions) = own.and_then(|own| self.versions.get_mut(own)) {
                 versions.add(row, Seen::Index(at), self.sameness);
             }
             Ok(())
         });
-        found.problems.into_iter().for_each(|problem| problems.push(problem));
-        if let (Some(length), Some(listed)) = (found.length, list.listed_size)
+        let length = found.length;
+        let mut ignored = ProblemList::new("the same list");
+        let again = || open_list(self.root, self.repositories, list, &mut ignored).map(|(stream, _)| stream);
+        found.into_problems(again).into_iter().for_each(|problem| problems.push(problem));
+        if let (Some(length), Some(listed)) = (length, list.listed_size)
             && length != listed
         {
             let message = format!(
@@ -115,16 +119,17 @@ impl<'a> Reader<'a> {
         if let Ok(file) = read::open(self.root, name) {
             // Its problems are in the inventory already.
             scan(file, name, |listed| {
-                let Some(installed) = self.wanted.get(&*listed.name) else {
+                let Some(installed) = self.wanted.find(&listed.name) else {
                     return Ok(());
                 };
                 let Some((architecture, row)) = listed.row()? else {
                     return Ok(());
                 };
                 let architecture = apt_architecture(&architecture, native);
-                for &(_, place) in installed.iter().filter(|(known, _)| *known == architecture) {
+                for place in installed {
                     let package = self.inventory.packages.get(place);
-                    if package.is_some_and(|package| package.version == row.version)
+                    if apt_architecture_of(package, native) == Some(architecture)
+                        && package.is_some_and(|package| package.version == row.version)
                         && let Some(versions) = self.versions.get_mut(place)
                     {
                         versions.add(row.clone(), Seen::Status, self.sameness);
@@ -147,6 +152,10 @@ impl<'a> Reader<'a> {
             problems.push(Problem::new(ProblemKind::Interrupted, Weight::Notice, name, message));
         }
     }
+}
+
+fn apt_architecture_of<'a>(package: Option<&'a InstalledPackage>, native: &'a str) -> Option<&'a str> {
+    package.map(|package| apt_architecture(package.id.architecture.as_str(), native))
 }
 
 /// How the apt of this host tells versions apart.

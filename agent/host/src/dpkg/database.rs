@@ -86,7 +86,8 @@ impl Database {
     /// A later stanza replaces the whole earlier one, as for dpkg.
     fn insert(&mut self, entry: Entry, role: Role) {
         self.count += 1;
-        let instances = self.entries.entry(entry.id.name.clone()).or_default();
+        // Few packages have a second instance: room for one is what a thousand of them need.
+        let instances = self.entries.entry(entry.id.name.clone()).or_insert_with(|| Vec::with_capacity(1));
         if role == Role::Journal {
             take_over(instances, &entry);
         }
@@ -118,6 +119,11 @@ impl Database {
                 self.problems.push(second.place.problem(ProblemKind::Duplicate, Weight::Incomplete, message));
             }
         }
+    }
+
+    /// Whether somebody's transaction on a package is under way, or was cut.
+    pub(super) fn has_broken_entry(&self) -> bool {
+        self.entries.values().flatten().any(|entry| entry.state.has_files() && entry.state.is_broken())
     }
 
     /// Lists the packages that somebody's transaction left half done.

@@ -108,21 +108,21 @@ pub(super) fn parse(
     problems: &mut ProblemList,
 ) -> Option<Entry> {
     let mut reader = EntryReader { file, subject: None, problems };
-    let whole = reader.whole_lines(stanza);
+    let whole = reader.whole_lines(*stanza);
     let raw = reader.collect_fields(&whole)?;
     reader.entry(&raw, missing, stanza.line)
 }
 
-struct EntryReader<'a> {
+struct EntryReader<'a, 's> {
     file: &'a Rc<str>,
-    /// The package, once its name is known.
-    subject: Option<String>,
+    /// The name of the package as it is written, once it was seen.
+    subject: Option<&'s [u8]>,
     problems: &'a mut ProblemList,
 }
 
-impl EntryReader<'_> {
+impl<'s> EntryReader<'_, 's> {
     fn report(&mut self, kind: ProblemKind, weight: Weight, line: u64, message: &str) {
-        let message = match &self.subject {
+        let message = match self.subject.and_then(parse_name) {
             Some(package) => format!("package {package}: {message}"),
             None => message.to_owned(),
         };
@@ -140,10 +140,9 @@ impl EntryReader<'_> {
     }
 
     /// The stanza without a last line that is only half there: `Version: 1.2` may have been `Version: 1.20`.
-    fn whole_lines<'s>(&mut self, stanza: &Stanza<'s>) -> Stanza<'s> {
-        let whole = memchr::memrchr(b'\n', stanza.bytes).map_or(0, |at| at + 1);
+    fn whole_lines(&mut self, stanza: Stanza<'s>) -> Stanza<'s> {
         match stanza.end {
-            End::Whole => return *stanza,
+            End::Whole => return stanza,
             End::CutFile => self.report(
                 ProblemKind::Truncated,
                 Weight::Incomplete,
@@ -157,10 +156,11 @@ impl EntryReader<'_> {
                 "the stanza is longer than any real one; only its beginning was read",
             ),
         }
-        Stanza { bytes: stanza.bytes.get(..whole).unwrap_or_default(), ..*stanza }
+        let whole = memchr::memrchr(b'\n', stanza.bytes).map_or(0, |at| at + 1);
+        Stanza { bytes: stanza.bytes.get(..whole).unwrap_or_default(), ..stanza }
     }
 
-    fn collect_fields<'s>(&mut self, stanza: &Stanza<'s>) -> Option<Raw<'s>> {
+    fn collect_fields(&mut self, stanza: &Stanza<'s>) -> Option<Raw<'s>> {
         let mut raw = Raw::default();
         let mut is_empty = true;
         for field in stanza.fields() {
@@ -172,8 +172,8 @@ impl EntryReader<'_> {
                 }
             };
             is_empty = false;
-            if field.is("Package") && self.subject.is_none() {
-                self.subject = parse_name(field.value).map(|name| name.to_string());
+            if field.is("Package") && self.subject.is_none_or(|seen| parse_name(seen).is_none()) {
+                self.subject = Some(field.value);
             }
             match raw.slot(&field) {
                 Some(slot @ None) => *slot = Some(field),
@@ -332,8 +332,11 @@ impl EntryReader<'_> {
 
 /// A name as dpkg keeps it, in small letters.
 fn parse_name(value: &[u8]) -> Option<PackageName> {
-    let lower = std::str::from_utf8(value).ok()?.to_ascii_lowercase();
-    PackageName::parse(&lower).ok().filter(|_| lower.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    let text = std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.starts_with(|c: char| c.is_ascii_alphanumeric()))?;
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_lower { PackageName::parse(text) } else { PackageName::parse(&text.to_ascii_lowercase()) }.ok()
 }
 
 fn parse_source(value: &[u8], own_version: &Version) -> Option<SourcePackage> {
