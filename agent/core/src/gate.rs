@@ -21,6 +21,10 @@ pub const MIN_MEMORY: u64 = 64 << 20;
 pub enum Shut {
     /// An operator said so.
     Paused,
+    /// Somebody asked this run to stop.
+    Stopped {
+        by: String,
+    },
     NoWindow,
     OutsideWindow {
         next: Option<Timestamp>,
@@ -77,6 +81,7 @@ impl Shut {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Paused => "paused",
+            Self::Stopped { .. } => "stopped",
             Self::NoWindow => "no_window",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Frozen { .. } => "freeze",
@@ -97,6 +102,7 @@ impl Shut {
     pub fn sentence(&self) -> String {
         match self {
             Self::Paused => "patchd is paused: `patchctl resume` ends that".into(),
+            Self::Stopped { by } => format!("stopped by {by}"),
             Self::NoWindow => "no window is configured, so patchd changes nothing".into(),
             Self::OutsideWindow { next: Some(next) } => format!("the next window opens at {next}"),
             Self::OutsideWindow { next: None } => "no window is open, and none will open again".into(),

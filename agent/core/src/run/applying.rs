@@ -83,8 +83,7 @@ impl RunState {
             return (self, Vec::new());
         }
         if let Some(by) = self.stop.clone() {
-            let detail = format!("stopped by {by}");
-            return self.wind_up(*progress, vec![Shut::Forbidden { detail }]);
+            return self.wind_up(*progress, vec![Shut::Stopped { by }]);
         }
         let permit = match checked {
             Ok(permit) => permit,
