@@ -94,6 +94,10 @@ impl RegularFile {
         &self.path
     }
 
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Its size when it was opened. Files of /proc say 0.
     pub fn size(&self) -> u64 {
         self.metadata.size()

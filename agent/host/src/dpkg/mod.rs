@@ -9,6 +9,7 @@ mod entry;
 mod info;
 pub mod lock;
 mod marks;
+pub mod quiet;
 mod state;
 
 use std::io::Read;
@@ -33,7 +34,7 @@ pub fn read_inventory(root: &Root) -> Inventory {
     let mut database = database::load(root);
     // Only who finds something half done asks who is at work: the kernel takes ten milliseconds to list its locks.
     let is_half_done = database.has_journal || database.has_broken_entry();
-    let is_dpkg_running = is_half_done && lock::holder(root).is_some();
+    let is_dpkg_running = is_half_done && lock::is_database_held(root);
     database.check_interrupted(is_dpkg_running);
     if database.has_journal && !is_dpkg_running {
         let message =

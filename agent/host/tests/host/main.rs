@@ -22,6 +22,7 @@ mod dpkg_damage;
 mod dpkg_data;
 mod dpkg_journal;
 mod dpkg_machine;
+mod dpkg_quiet;
 mod footprints;
 mod os_release;
 mod support;
