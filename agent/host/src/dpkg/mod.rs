@@ -4,6 +4,7 @@
 //! installed is for the apt lists. A database that is absent, cut or empty is a problem, never "no packages".
 
 mod architecture;
+pub mod audit;
 mod database;
 mod entry;
 mod info;

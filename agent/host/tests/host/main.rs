@@ -18,6 +18,7 @@ mod apt_random;
 mod apt_roots;
 mod apt_ties;
 mod corpus;
+mod dpkg_audit;
 mod dpkg_damage;
 mod dpkg_data;
 mod dpkg_journal;
