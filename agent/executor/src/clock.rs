@@ -17,9 +17,6 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// One that never passes.
-    pub(crate) const NEVER: Self = Self(None);
-
     #[expect(clippy::disallowed_methods, reason = "the executor's one look at the monotonic clock")]
     pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now().checked_add(duration))
@@ -28,5 +25,20 @@ impl Deadline {
     #[expect(clippy::disallowed_methods, reason = "the executor's one look at the monotonic clock")]
     pub(crate) fn has_passed(self) -> bool {
         self.0.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+/// A point of the past.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    #[expect(clippy::disallowed_methods, reason = "the executor's one look at the monotonic clock")]
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }

@@ -7,8 +7,10 @@ mod apt;
 mod arguments;
 mod child;
 mod clock;
+mod last_words;
 mod log;
 mod policy;
+mod progress;
 mod read_back;
 mod record;
 mod refusal;
@@ -20,6 +22,7 @@ mod verbs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use nix::sys::stat::{Mode, umask};
@@ -75,6 +78,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         apt: Apt::new(Path::new("/usr/bin"), records.output()),
         records,
         now: clock::now,
+        stopping: AtomicBool::new(false),
     };
     let mut allowed = vec![0, owner];
     match User::from_name(DAEMON) {

@@ -11,19 +11,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::fcntl::OFlag;
-use patchd_host::durable::{WriteError, atomic_write, create_directories};
+use patchd_host::durable::{self, WriteError, atomic_write, create_directories};
 use patchd_host::read::{self, FileError};
 use patchd_host::root::Root;
 use patchd_protocol::executor::{TransactionKind, TransactionRecord, TransactionState};
 use thiserror::Error;
 
-use crate::{apt, text};
+use crate::apt::lock::Guarded;
+use crate::{apt, log, text};
 
 /// The longest record, in bytes: 2,000 changes and the tail of an output.
 const MAX_RECORD: u64 = 4 << 20;
 
-/// How much of a transaction's output is kept, in bytes.
-const MAX_LOG: u64 = 4 << 20;
+/// How much of the end of an output is read for its last lines, and for what it tells of failures.
+const TAIL: u64 = 64 << 10;
+const END: u64 = 1 << 20;
+
+/// The newest records that are kept with their outputs.
+const MAX_RECORDS: usize = 200;
 
 /// How often, and at which distance, a lock is tried that may be held by somebody's short look only.
 const LOCK_TRIES: u32 = 10;
@@ -57,6 +62,7 @@ pub(crate) struct Records {
     host: Root,
     transactions: PathBuf,
     output: PathBuf,
+    archives: PathBuf,
     lock: PathBuf,
 }
 
@@ -96,9 +102,10 @@ impl Records {
             host,
             transactions: state.join("transactions"),
             output: state.join("output"),
+            archives: state.join("archives"),
             lock: state.join("lock"),
         };
-        for path in [state, &records.transactions, &records.output] {
+        for path in [state, &records.transactions, &records.output, &records.archives] {
             create_directories(path, 0o700).map_err(RecordError::Make)?;
             let problem = match std::fs::symlink_metadata(path) {
                 Err(error) => format!("can't be looked at: {error}"),
@@ -124,22 +131,88 @@ impl Records {
         self.transactions.join(format!("{id}.log"))
     }
 
-    /// The last words of a transaction; what is over the limit is forgotten.
+    /// Where its words for programs go.
+    pub(crate) fn status(&self, id: &str) -> PathBuf {
+        self.transactions.join(format!("{id}.status"))
+    }
+
+    /// What is kept of the marks that it takes away.
+    pub(crate) fn marks(&self, id: &str) -> PathBuf {
+        self.transactions.join(format!("{id}.marks"))
+    }
+
+    /// The directory of its archives.
+    pub(crate) fn archives(&self, id: &str) -> PathBuf {
+        self.archives.join(id)
+    }
+
+    /// The last words of a transaction.
     pub(crate) fn log_tail(&self, id: &str) -> Vec<String> {
-        let path = self.log(id);
+        text::tail(&self.log_end(id, TAIL))
+    }
+
+    /// The last lines of a transaction's output, as many as are of use for more than showing.
+    pub(crate) fn log_lines(&self, id: &str) -> Vec<String> {
+        self.log_lines_since(id, 0)
+    }
+
+    /// Those of them that came after a length.
+    pub(crate) fn log_lines_since(&self, id: &str, length: u64) -> Vec<String> {
+        let since = self.log_length(id).saturating_sub(length);
+        self.log_end(id, END.min(since)).lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn log_length(&self, id: &str) -> u64 {
+        self.log(id).symlink_metadata().map(|metadata| metadata.len()).unwrap_or_default()
+    }
+
+    fn log_end(&self, id: &str, bytes: u64) -> String {
         let read = || -> io::Result<Vec<u8>> {
-            let mut file = File::open(&path)?;
-            let over = file.metadata()?.len().saturating_sub(MAX_LOG);
+            let mut options = OpenOptions::new();
+            let mut file = options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.log(id))?;
+            let over = file.metadata()?.len().saturating_sub(bytes);
             io::Seek::seek(&mut file, io::SeekFrom::Start(over))?;
             let mut content = Vec::new();
-            file.take(MAX_LOG).read_to_end(&mut content)?;
-            if 0 < over {
-                // Nobody writes it any more but what a maintainer script left running, whose words don't matter.
-                atomic_write(&path, &content, 0o600).map_err(io::Error::other)?;
-            }
+            file.take(bytes).read_to_end(&mut content)?;
+            // What was cut out of a long output reads as nulls.
+            content.retain(|byte| *byte != 0);
             Ok(content)
         };
-        text::tail(&String::from_utf8_lossy(&read().unwrap_or_default()))
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    }
+
+    /// The transactions whose marks were not given back yet.
+    pub(crate) fn with_marks(&self) -> Vec<String> {
+        let names = names(&self.transactions);
+        names.iter().filter_map(|name| name.strip_suffix(".marks").map(str::to_owned)).collect()
+    }
+
+    /// The directories of kept archives.
+    pub(crate) fn with_archives(&self) -> Vec<PathBuf> {
+        names(&self.archives).iter().map(|name| self.archives.join(name)).collect()
+    }
+
+    /// Forgets the oldest transactions beyond a number, never one without an outcome: it runs, or was cut. Bounds the
+    /// output of the one that has just ended.
+    pub(crate) fn prune(&self) {
+        let names = names(&self.transactions);
+        let modified = |name: &str| self.transactions.join(name).symlink_metadata()?.modified();
+        let mut ended: Vec<_> = names
+            .iter()
+            .filter_map(|name| Some((modified(name).ok()?, name.strip_suffix(".outcome.json")?)))
+            .collect();
+        ended.sort();
+        let over = ended.len().saturating_sub(MAX_RECORDS);
+        for (_, id) in ended.into_iter().take(over) {
+            // The outcome last: what is left half way is tried again.
+            let parts = ["log", "status", "marks", "intent.json", "outcome.json"];
+            for path in parts.map(|part| self.transactions.join(format!("{id}.{part}"))) {
+                if let Err(error) = durable::remove(&path) {
+                    log::warning(format_args!("an old record can't be removed: {error}"));
+                }
+            }
+            let _ = std::fs::remove_dir_all(self.archives(id));
+        }
     }
 
     /// Keeps what is about to be done. When it returns, the record is on disk.
@@ -190,7 +263,7 @@ impl Records {
     /// An apt at work may be the one that a dead executor started: whose it is can't be told, and a wrong "running" is
     /// put right by asking again.
     fn is_apt_at_work(&self) -> Result<bool, RecordError> {
-        let holder = apt::lock::holder(&self.host);
+        let holder = apt::lock::holder(&self.host, Guarded::Database);
         let place = || self.host.path("var/lib/dpkg/lock");
         holder.map(|holder| holder.is_some()).map_err(|source| RecordError::Lock { path: place(), source })
     }
@@ -236,6 +309,14 @@ impl Records {
         let parse = |content: Vec<u8>| serde_json::from_slice(&content);
         content.map(parse).transpose().map_err(|source| RecordError::Damaged { path, source })
     }
+}
+
+/// The names in a directory of the executor's own.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]
@@ -320,13 +401,45 @@ mod tests {
     }
 
     #[test]
-    fn a_giant_log_keeps_its_end() {
+    fn of_a_giant_log_the_end_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let records = records(&directory);
-        let mut content = vec![b'x'; usize::try_from(MAX_LOG).unwrap()];
+        let mut content = vec![0; usize::try_from(END).unwrap()];
+        content.extend_from_slice("x\n".repeat(100_000).as_bytes());
         content.extend_from_slice(b"\nthe end\n");
         atomic_write(&records.log("a"), &content, 0o600).unwrap();
         assert_eq!(records.log_tail("a").last().map(String::as_str), Some("the end"));
-        assert_eq!(std::fs::metadata(records.log("a")).unwrap().len(), MAX_LOG);
+        assert_eq!(records.log_lines("a").len(), 100_002);
+    }
+
+    #[test]
+    fn a_linked_log_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        let secret = directory.path().join("secret");
+        atomic_write(&secret, b"secret\n", 0o600).unwrap();
+        symlink(&secret, records.log("a")).unwrap();
+        assert_eq!(records.log_tail("a"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_newest_records_are_kept_and_those_without_an_outcome() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = records(&directory);
+        records.begin(&record("cut")).unwrap();
+        for number in 0..=MAX_RECORDS {
+            let id = format!("t-{number:03}");
+            records.begin(&record(&id)).unwrap();
+            records.end(&record(&id)).unwrap();
+            let path = records.path(&id, "outcome");
+            let at = std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(number).unwrap());
+            File::open(path).unwrap().set_modified(at).unwrap();
+            atomic_write(&records.log(&id), b"x", 0o600).unwrap();
+        }
+        records.prune();
+        assert_eq!(records.find("t-000").unwrap(), None);
+        assert!(!records.log("t-000").exists());
+        assert!(records.find("t-001").unwrap().is_some() && records.log("t-001").exists());
+        assert!(records.find("cut").unwrap().is_some());
     }
 }

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::refusal::Stop;
-use crate::verbs::{Executor, answer, decode};
+use crate::verbs::{Executor, Peer, answer, decode};
 use crate::{log, text};
 
 /// The most connections at once: the daemon needs two, one that waits for apt and one that asks.
@@ -98,6 +99,7 @@ impl Server {
             Socket::Listening(listener) => self.listen(&listener, idle, stop)?,
             Socket::Connected(stream) => self.attend(stream, stop)?,
         }
+        self.executor.stopping.store(true, Ordering::Relaxed);
         let mut counts = self.counts();
         while counts.answering != 0 {
             counts = self.changed.wait(counts).unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +239,8 @@ impl Connection {
                     let run = text::cut(&request.run);
                     log::info(format_args!("uid {uid} asks for {} in run {run}", request.verb.name()));
                 }
-                answer(&self.0.executor, &request, uid, &mut |progress: ProgressWire| {
+                let peer = Peer { uid, is_there: &|| is_there(stream) };
+                answer(&self.0.executor, &request, &peer, &mut |progress: ProgressWire| {
                     // A frame that was cut off can't be followed by another.
                     is_reached = is_reached
                         && frame::write(&mut &*stream, &Reply::Progress(progress), MAX_REPLY).is_ok();
@@ -263,6 +266,12 @@ fn describe(error: &FrameError) -> String {
     match Stop::failed(error) {
         Stop::Failed { message } | Stop::Refused(RefusalWire { message, .. }) => text::cut(&message),
     }
+}
+
+/// Whether the peer has not hung up: of that, poll tells unasked.
+fn is_there(stream: &UnixStream) -> bool {
+    let mut descriptors = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    !matches!(poll(&mut descriptors, PollTimeout::ZERO), Ok(1..))
 }
 
 enum Waited {

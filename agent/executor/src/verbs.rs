@@ -2,6 +2,9 @@
 //!
 //! Nothing of a request is trusted: names, ids, sizes and digests are checked before anything else is looked at.
 
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use patchd_core::inventory::Inventory;
 use patchd_core::package::{Architecture, InvalidWord, PackageName};
@@ -14,12 +17,17 @@ use patchd_protocol::executor::{
 };
 use serde_json::Value;
 
-use crate::apt::Apt;
+use crate::apt::lock::Guarded;
+use crate::apt::{Apt, Licence};
 use crate::policy::Policy;
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
 use crate::text;
-use crate::transaction::{self, Order};
+use crate::transaction::recall::recall;
+use crate::transaction::{self, Order, wait};
+
+/// How long the lists' lock is waited for: whoever holds it fetches what is wanted.
+const REFRESH_LOCK_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// Everything that the verbs work with.
 #[derive(Debug)]
@@ -30,6 +38,16 @@ pub(crate) struct Executor {
     pub(crate) records: Records,
     pub(crate) apt: Apt,
     pub(crate) now: fn() -> Timestamp,
+    /// The executor was told to end: what waits only waits no longer.
+    pub(crate) stopping: AtomicBool,
+}
+
+/// Who asks.
+pub(crate) struct Peer<'a> {
+    /// Root's word counts for more than the daemon's.
+    pub(crate) uid: u32,
+    /// Whether it still wants an answer.
+    pub(crate) is_there: &'a dyn Fn() -> bool,
 }
 
 impl Executor {
@@ -53,16 +71,19 @@ pub(crate) fn output(line: &str) -> ProgressWire {
 }
 
 /// Answers one request. `progress` gets the package manager's words meanwhile.
-///
-/// `uid` is the peer's: root's word counts for more than the daemon's.
-pub(crate) fn answer(executor: &Executor, request: &Request, uid: u32, progress: &mut Progress<'_>) -> Reply {
-    carry_out(executor, request, uid, progress).unwrap_or_else(Reply::from)
+pub(crate) fn answer(
+    executor: &Executor,
+    request: &Request,
+    peer: &Peer<'_>,
+    progress: &mut Progress<'_>,
+) -> Reply {
+    carry_out(executor, request, peer, progress).unwrap_or_else(Reply::from)
 }
 
 fn carry_out(
     executor: &Executor,
     request: &Request,
-    _uid: u32,
+    peer: &Peer<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Reply, Stop> {
     check_id("run", &request.run)?;
@@ -70,14 +91,13 @@ fn carry_out(
         Verb::Refresh { transaction } => {
             check_id("transaction", transaction)?;
             let _held = executor.hold(&format!("refresh {transaction}"))?;
-            let refreshed = executor
-                .apt
-                .refresh(&mut |line| progress(output(line)))
-                .map_err(|error| Stop::failed(&error))?;
+            let mut notes = Vec::new();
+            wait::until_free(executor, &[Guarded::Lists], REFRESH_LOCK_WAIT, progress, &mut notes)?;
+            let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }
         Verb::Simulate { plan } => simulate(executor, &check_plan(plan)?, &request.run),
-        Verb::Apply { transaction, plan, digest: claimed, estimate_seconds: _, grant: _ } => {
+        Verb::Apply { transaction, plan, digest: claimed, estimate_seconds, grant } => {
             check_id("transaction", transaction)?;
             let plan = check_plan(plan)?;
             let digest = digest(&plan);
@@ -85,18 +105,30 @@ fn carry_out(
                 let message = format!("the plan's digest is {digest}, not {}", text::cut(claimed));
                 return Err(Stop::refused(RefusalCode::DigestMismatch, message));
             }
-            let order = Order { run: &request.run, id: transaction, plan: &plan, digest: &digest };
+            let order = Order {
+                run: &request.run,
+                id: transaction,
+                plan: &plan,
+                digest: &digest,
+                estimate: Duration::from_secs(*estimate_seconds),
+                grant: grant.as_deref(),
+            };
             transaction::apply(executor, &order, progress).map(Reply::Done)
         }
-        Verb::Recall { transaction, wait_seconds: _ } => {
+        Verb::Recall { transaction, wait_seconds } => {
             check_id("transaction", transaction)?;
-            transaction::recall(executor, transaction).map(Reply::Recalled)
+            let wait = Duration::from_secs(*wait_seconds);
+            recall(executor, transaction, wait, peer, progress).map(Reply::Recalled)
         }
         Verb::ReadBack { packages } => {
             check_count(packages.len())?;
             packages.iter().try_for_each(check_package)?;
             let installed = crate::read_back::installed(packages, &executor.inventory());
             Ok(Reply::ReadBack { installed })
+        }
+        Verb::Grant { .. } if peer.uid != 0 => {
+            let message = format!("only root may grant, and uid {} asks", peer.uid);
+            Err(Stop::refused(RefusalCode::NotAuthorised, message))
         }
         verb @ (Verb::Observe { .. } | Verb::RunHooks { .. } | Verb::Repair { .. } | Verb::Grant { .. }) => {
             let message = format!("{} is not built yet", verb.name());
@@ -107,8 +139,10 @@ fn carry_out(
 
 fn simulate(executor: &Executor, plan: &Plan, run: &str) -> Result<Reply, Stop> {
     let _held = executor.hold(&format!("dry run of {run}"))?;
-    let simulated =
-        executor.apt.simulate(plan, &executor.inventory()).map_err(|error| Stop::failed(&error))?;
+    let simulated = executor
+        .apt
+        .simulate(plan, Licence::EVERYTHING, &executor.inventory())
+        .map_err(|error| Stop::failed(&error))?;
     Ok(Reply::Simulated(SimulationWire {
         changes: simulated.changes.iter().map(PlannedChangeWire::from).collect(),
         removals: simulated.removals.iter().map(PackageWire::from).collect(),

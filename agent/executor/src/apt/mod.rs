@@ -1,11 +1,15 @@
 //! apt as the executor drives it: refresh, dry run, download, installation, marks. Each is one call with one argument
 //! vector; what may be asked, and when, is decided before.
 
+pub(crate) mod fetch;
 pub(crate) mod lock;
 mod refresh;
 mod simulation;
+pub(crate) mod status_fd;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,27 +22,29 @@ use patchd_protocol::executor::RefreshWire;
 use thiserror::Error;
 
 pub(crate) use self::simulation::{Simulation, UnreadableSimulation};
-use crate::child::{self, Call, ChildError, Ended};
+use crate::child::{self, Call, ChildError, Ended, Patience, Watch, open_to_append};
+use crate::progress::{STALL, Watcher};
 use crate::text;
+use crate::verbs::Progress;
 
-/// How long fetching the lists may take, and a dry run.
+/// How long fetching the lists may take, a dry run, and the setting of marks.
 const REFRESH_LIMIT: Duration = Duration::from_secs(15 * 60);
 const SIMULATION_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How long fetching may go without a sign of life: well over apt's own deadlines for a server, with its retries.
+const FETCH_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// The most output of a refresh or a dry run that is read, in bytes.
 const MAX_OUTPUT: u64 = 16 << 20;
 
 /// Said to every call that plans. The dry run, the download and the real run get the same ones: apt accepts plans
 /// without `-y` that it refuses with it. What the host's own configuration loosens is drawn tight again.
-const PLANNING: [&str; 28] = [
+const PLANNING: [&str; 25] = [
     "-y",
     "-q",
-    "--no-remove",
     "--only-upgrade",
     "-o",
     "APT::Get::AutomaticRemove=false",
-    "-o",
-    "APT::Get::allow-downgrades=false",
     "-o",
     "APT::Get::allow-remove-essential=false",
     "-o",
@@ -76,6 +82,25 @@ pub(crate) enum AptError {
     Simulation(#[from] UnreadableSimulation),
 }
 
+/// What a call that plans may do beside upgrading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Licence {
+    pub(crate) removals: bool,
+    pub(crate) downgrades: bool,
+}
+
+impl Licence {
+    /// For a dry run that is to show everything.
+    pub(crate) const EVERYTHING: Self = Self { removals: true, downgrades: true };
+
+    fn options(self) -> [String; 4] {
+        let option = |value| ["-o".to_owned(), value];
+        let [a, b] = option(format!("APT::Get::Remove={}", self.removals));
+        let [c, d] = option(format!("APT::Get::allow-downgrades={}", self.downgrades));
+        [a, b, c, d]
+    }
+}
+
 /// apt on this machine.
 #[derive(Debug)]
 pub(crate) struct Apt {
@@ -83,23 +108,23 @@ pub(crate) struct Apt {
     apt_mark: PathBuf,
     /// A directory of the executor's own, for what the calls say that are no transactions.
     output: PathBuf,
+    /// How long fetching may be silent, and after how long a silence of dpkg is told.
+    pub(crate) fetch_silence: Duration,
+    pub(crate) stall: Duration,
 }
 
 /// A plan on its way into the host.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
+    pub(crate) id: &'a str,
     pub(crate) plan: &'a Plan,
     pub(crate) native: &'a Architecture,
-    /// Where apt's words go.
-    pub(crate) log: &'a Path,
-    /// How long apt may wait for another package manager before it starts.
+    pub(crate) licence: Licence,
+    /// Where apt's words for people go, and those for programs.
+    pub(crate) log: PathBuf,
+    pub(crate) status: PathBuf,
+    /// How long apt may wait for another package manager that was faster than we.
     pub(crate) lock_wait: Duration,
-}
-
-impl Work<'_> {
-    fn lock_timeout(&self) -> String {
-        format!("DPkg::Lock::Timeout={}", self.lock_wait.as_secs())
-    }
 }
 
 /// What a call said, with how it ended.
@@ -117,12 +142,17 @@ impl Apt {
             apt_get: programs.join("apt-get"),
             apt_mark: programs.join("apt-mark"),
             output: output.to_owned(),
+            fetch_silence: FETCH_SILENCE,
+            stall: STALL,
         }
     }
 
     /// Fetches the lists of all sources.
-    pub(crate) fn refresh(&self, progress: &mut dyn FnMut(&str)) -> Result<RefreshWire, AptError> {
-        let arguments = [
+    pub(crate) fn refresh(&self, progress: &mut Progress<'_>) -> Result<RefreshWire, AptError> {
+        let path = self.output.join("refresh.status");
+        remove(&path)?;
+        let status = open_to_append(&path).map_err(AptError::Output)?;
+        let fixed = [
             "-q",
             "-o",
             "APT::Update::Error-Mode=any",
@@ -130,9 +160,14 @@ impl Apt {
             "Acquire::Retries=2",
             "-o",
             "APT::Color=0",
+            "-o",
+            &status_option(&status),
             "update",
         ];
-        let said = self.ask(arguments.map(str::to_owned).as_slice(), "refresh", REFRESH_LIMIT, progress)?;
+        let mut watcher = Watcher::new(progress, Some(&path), self.stall).map_err(AptError::Output)?;
+        let patience = Patience::Limited { total: REFRESH_LIMIT, silence: self.fetch_silence };
+        let said =
+            self.ask(&fixed.map(str::to_owned), "refresh", patience, &mut watcher, &[status.as_fd()])?;
         Ok(RefreshWire {
             exit_code: said.ended.code,
             failures: refresh::failures(&said.output, &said.errors, said.ended),
@@ -141,10 +176,16 @@ impl Apt {
     }
 
     /// What carrying out `plan` would do.
-    pub(crate) fn simulate(&self, plan: &Plan, inventory: &Inventory) -> Result<Simulation, AptError> {
-        let arguments = planning(&["-s"], plan, &inventory.native);
-        let said = self.ask(&arguments, "simulate", SIMULATION_LIMIT, &mut |_| {})?;
-        if said.ended.is_overdue {
+    pub(crate) fn simulate(
+        &self,
+        plan: &Plan,
+        licence: Licence,
+        inventory: &Inventory,
+    ) -> Result<Simulation, AptError> {
+        let arguments = planning(&["-s"], licence, plan, &inventory.native);
+        let patience = Patience::Limited { total: SIMULATION_LIMIT, silence: SIMULATION_LIMIT };
+        let said = self.ask(&arguments, "simulate", patience, &mut |_: &str| {}, &[])?;
+        if said.ended.cut.is_some() {
             return Err(AptError::Overdue);
         }
         if !said.ended.is_success() {
@@ -153,28 +194,53 @@ impl Apt {
         Ok(Simulation::parse(&said.output, inventory)?)
     }
 
-    /// Fetches all archives that `plan` needs, and changes no package. What apt says is added to `log`.
+    /// Fetches all archives that `plan` needs, and changes no package. What apt says is added to its log.
     pub(crate) fn download(
         &self,
         work: &Work<'_>,
         limit: Duration,
-        progress: &mut dyn FnMut(&str),
+        watch: &mut dyn Watch,
     ) -> Result<Ended, AptError> {
-        let arguments =
-            planning(&["-d", "-o", "Acquire::Retries=2", "-o", &work.lock_timeout()], work.plan, work.native);
-        Ok(child::run_within(&self.call(&arguments, work), limit, progress)?)
+        let patience = Patience::Limited { total: limit, silence: self.fetch_silence };
+        self.carry_out(&["-d", "-o", "Acquire::Retries=2"], work, patience, watch, None)
     }
 
-    /// Carries a plan out. Nothing but its own end ends it.
+    /// Carries a plan out. Nothing but its own end ends it. `kept` is open in apt as long as it runs.
     ///
     /// `--no-download` would say better what is meant, but apt fails with it on `file:` sources.
-    pub(crate) fn install(&self, work: &Work<'_>, progress: &mut dyn FnMut(&str)) -> Result<Ended, AptError> {
-        let arguments = planning(&["-o", &work.lock_timeout()], work.plan, work.native);
-        Ok(child::run_to_end(&self.call(&arguments, work), progress)?)
+    pub(crate) fn install(
+        &self,
+        work: &Work<'_>,
+        watch: &mut dyn Watch,
+        kept: Option<BorrowedFd<'_>>,
+    ) -> Result<Ended, AptError> {
+        // apt's own history tells by it whose call it was.
+        let id = format!("patchd::transaction={}", work.id);
+        self.carry_out(&["-o", &id], work, Patience::Endless, watch, kept)
     }
 
-    fn call<'a>(&'a self, arguments: &'a [String], work: &'a Work<'_>) -> Call<'a> {
-        Call { program: &self.apt_get, arguments, output: work.log, errors: None }
+    fn carry_out(
+        &self,
+        mode: &[&str],
+        work: &Work<'_>,
+        patience: Patience,
+        watch: &mut dyn Watch,
+        kept: Option<BorrowedFd<'_>>,
+    ) -> Result<Ended, AptError> {
+        let status = open_to_append(&work.status).map_err(AptError::Output)?;
+        let lock_wait = format!("DPkg::Lock::Timeout={}", work.lock_wait.as_secs());
+        let status_fd = status_option(&status);
+        let mode = [mode, &["-o", lock_wait.as_str(), "-o", status_fd.as_str()]].concat();
+        let arguments = planning(&mode, work.licence, work.plan, work.native);
+        let inherited: Vec<_> = std::iter::once(status.as_fd()).chain(kept).collect();
+        let call = Call {
+            program: &self.apt_get,
+            arguments: &arguments,
+            output: &work.log,
+            errors: None,
+            inherited: &inherited,
+        };
+        Ok(child::run(&call, patience, watch)?)
     }
 
     /// Marks packages as installed for another package's sake: `apt-get install` forgets that of those that it names.
@@ -184,27 +250,31 @@ impl Apt {
             _ => package.to_string(),
         });
         let arguments: Vec<String> = std::iter::once("auto".to_owned()).chain(names).collect();
-        let call = Call { program: &self.apt_mark, arguments: &arguments, output: log, errors: None };
-        Ok(child::run_to_end(&call, &mut |_| {})?)
+        let call = Call {
+            program: &self.apt_mark,
+            arguments: &arguments,
+            output: log,
+            errors: None,
+            inherited: &[],
+        };
+        Ok(child::run(&call, Patience::Endless, &mut |_: &str| {})?)
     }
 
     fn ask(
         &self,
         arguments: &[String],
         name: &str,
-        limit: Duration,
-        progress: &mut dyn FnMut(&str),
+        patience: Patience,
+        watch: &mut dyn Watch,
+        inherited: &[BorrowedFd<'_>],
     ) -> Result<Said, AptError> {
         let path = |end: &str| self.output.join(format!("{name}.{end}"));
         let (output, errors) = (path("out"), path("err"));
-        for old in [&output, &errors] {
-            match std::fs::remove_file(old) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(AptError::Output(error)),
-                _ => {}
-            }
-        }
-        let call = Call { program: &self.apt_get, arguments, output: &output, errors: Some(&errors) };
-        let ended = child::run_within(&call, limit, progress)?;
+        remove(&output)?;
+        remove(&errors)?;
+        let (program, output_path, errors_path) = (&self.apt_get, &output, Some(errors.as_path()));
+        let call = Call { program, arguments, output: output_path, errors: errors_path, inherited };
+        let ended = child::run(&call, patience, watch)?;
         let read = |path: &Path| {
             let content = read::read(&Root::host(), path, MAX_OUTPUT)?;
             Ok::<_, FileError>(String::from_utf8_lossy(&content).into_owned())
@@ -213,9 +283,21 @@ impl Apt {
     }
 }
 
+/// Removes what an earlier call left.
+fn remove(path: &Path) -> Result<(), AptError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AptError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+fn status_option(status: &File) -> String {
+    format!("APT::Status-Fd={}", status.as_raw_fd())
+}
+
 /// The arguments of a call that plans: installed packages are named with the version that they go to. New ones aren't:
 /// they come as dependencies, keep their automatic mark, and the dry run shows which version apt takes.
-fn planning(mode: &[&str], plan: &Plan, native: &Architecture) -> Vec<String> {
+fn planning(mode: &[&str], licence: Licence, plan: &Plan, native: &Architecture) -> Vec<String> {
     let upgrades = plan.changes().iter().filter(|change| change.from.is_some()).map(|change| {
         let PackageId { name, architecture } = &change.package;
         if *architecture == *native || architecture.as_str() == "all" {
@@ -224,8 +306,10 @@ fn planning(mode: &[&str], plan: &Plan, native: &Architecture) -> Vec<String> {
             format!("{name}:{architecture}={}", change.to)
         }
     });
-    let fixed = PLANNING.iter().chain(mode).chain(&["install"]).map(|word| (*word).to_owned());
-    fixed.chain(upgrades).collect()
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let licence = licence.options();
+    let parts = words(&PLANNING).into_iter().chain(licence).chain(words(mode)).chain(words(&["install"]));
+    parts.chain(upgrades).collect()
 }
 
 #[cfg(test)]
@@ -257,10 +341,17 @@ mod tests {
         ])
         .unwrap();
         let native = Architecture::parse("amd64").unwrap();
-        let (dry, real) = (planning(&["-s"], &plan, &native), planning(&[], &plan, &native));
+        let none = Licence { removals: false, downgrades: false };
+        let (dry, real) = (planning(&["-s"], none, &plan, &native), planning(&[], none, &plan, &native));
         let names = ["install", "app=1:2~x", "app:i386=1:2~x", "doc=2"].map(str::to_owned);
         assert!(dry.ends_with(&names) && real.ends_with(&names));
         let without_mode: Vec<_> = dry.into_iter().filter(|word| word != "-s").collect();
         assert_eq!(without_mode, real);
+        let is_said = |words: &[String], word: &str| words.iter().any(|said| said == word);
+        assert!(
+            is_said(&real, "APT::Get::Remove=false") && is_said(&real, "APT::Get::allow-downgrades=false")
+        );
+        let free = planning(&["-s"], Licence::EVERYTHING, &plan, &native);
+        assert!(is_said(&free, "APT::Get::Remove=true") && is_said(&free, "APT::Get::allow-downgrades=true"));
     }
 }

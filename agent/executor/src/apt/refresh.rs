@@ -31,8 +31,8 @@ pub(super) fn failures(output: &str, errors: &str, ended: Ended) -> Vec<String> 
     };
     let mut failures: Vec<String> = output.lines().filter_map(failed_item).collect();
     failures.extend(errors.lines().chain(output.lines()).filter_map(message));
-    if ended.is_overdue {
-        failures.push("apt-get update took too long and was ended".into());
+    if let Some(cut) = ended.cut {
+        failures.push(format!("apt-get update {cut}"));
     } else if failures.is_empty() && !ended.is_success() {
         failures.push(match ended.code {
             Some(code) => format!("apt-get update ended with {code} and gave no reason"),
@@ -48,9 +48,12 @@ pub(super) fn failures(output: &str, errors: &str, ended: Ended) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    const FINE: Ended = Ended { code: Some(0), is_overdue: false };
+    use super::*;
+    use crate::child::Cut;
+
+    const FINE: Ended = Ended { code: Some(0), cut: None };
 
     #[track_caller]
     fn check(output: &str, errors: &str, ended: Ended, expected: &[&str]) {
@@ -87,20 +90,20 @@ mod tests {
         check(
             "",
             "",
-            Ended { code: Some(100), is_overdue: false },
+            Ended { code: Some(100), cut: None },
             &["apt-get update ended with 100 and gave no reason"],
         );
-        check("", "", Ended { code: None, is_overdue: false }, &["a signal ended apt-get update"]);
+        check("", "", Ended { code: None, cut: None }, &["a signal ended apt-get update"]);
         check(
             "",
             "",
-            Ended { code: None, is_overdue: true },
-            &["apt-get update took too long and was ended"],
+            Ended { code: None, cut: Some(Cut::Silent(Duration::from_secs(300))) },
+            &["apt-get update was silent for 300 seconds and was ended"],
         );
         check(
             "",
             "E: The repository is not signed.\n",
-            Ended { code: Some(100), is_overdue: false },
+            Ended { code: Some(100), cut: None },
             &["The repository is not signed."],
         );
     }

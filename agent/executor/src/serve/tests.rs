@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use patchd_host::root::Root;
@@ -36,6 +37,7 @@ impl Site {
             root,
             records,
             now: clock::now,
+            stopping: AtomicBool::new(false),
         };
         let (stop, stopped) = UnixStream::pair().unwrap();
         Self { directory, server: Server::new(executor, allowed), stop, stopped: Some(stopped) }

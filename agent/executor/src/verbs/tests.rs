@@ -53,6 +53,7 @@ impl Site {
             root,
             records,
             now: noon,
+            stopping: AtomicBool::new(false),
         };
         let site = Self { directory, executor };
         site.put("apt-get", APT_GET);
@@ -102,7 +103,8 @@ impl Site {
     }
 
     fn ask(&self, verb: Verb) -> Reply {
-        answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, 0, &mut |_| {})
+        let peer = Peer { uid: 0, is_there: &|| true };
+        answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, &peer, &mut |_| {})
     }
 
     fn apply(&self, id: &str, changes: &[(&str, &str, &str)]) -> Reply {
@@ -284,7 +286,7 @@ fn a_failed_download_changes_nothing_and_may_be_tried_again() {
     let site = Site::new();
     site.put("download.code", "100");
     let failed = site.apply("t-1", &BOTH);
-    assert!(matches!(&failed, Reply::Failed { message } if message.contains("ended with 100")), "{failed:?}");
+    site.check_refused(failed, RefusalCode::Download, "ended with 100; nothing was changed: downloading");
     assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into(), wait_seconds: 0 }), Reply::Recalled(None));
     std::fs::remove_file(site.path("download.code")).unwrap();
     assert!(applied(site.apply("t-1", &BOTH)).changes.iter().all(|change| change.done));

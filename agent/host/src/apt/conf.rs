@@ -13,7 +13,7 @@ const MAX_FILE: u64 = 4 << 20;
 const MAX_FILES: usize = 4096;
 
 /// Where apt looks for its files unless told otherwise.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 13] = [
     ("Dir", "/"),
     ("Dir::Etc", "etc/apt"),
     ("Dir::Etc::main", "apt.conf"),
@@ -22,6 +22,8 @@ const DEFAULTS: [(&str, &str); 11] = [
     ("Dir::Etc::sourceparts", "sources.list.d"),
     ("Dir::Etc::preferences", "preferences"),
     ("Dir::Etc::preferencesparts", "preferences.d"),
+    ("Dir::Cache", "var/cache/apt"),
+    ("Dir::Cache::archives", "archives/"),
     ("Dir::State", "var/lib/apt"),
     ("Dir::State::lists", "lists/"),
     ("Dir::Bin::ischroot", "/usr/bin/ischroot"),

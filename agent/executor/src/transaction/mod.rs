@@ -1,0 +1,306 @@
+//! One transaction from order to record. Read `prepare`: every reason to refuse stands there in its order; `carry_out`
+//! begins with the line that writes the intent, and from that line on the answer is a record, whatever happens.
+
+pub(crate) mod archives;
+mod checks;
+pub(crate) mod marks;
+mod permission;
+pub(crate) mod recall;
+pub(crate) mod wait;
+
+use std::time::Duration;
+
+use patchd_core::inventory::{Flag, Inventory, Status};
+use patchd_core::plan::Plan;
+use patchd_protocol::executor::{
+    DownloadWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
+};
+
+use crate::apt::lock::Guarded;
+use crate::apt::{AptError, Licence, Work, fetch};
+use crate::child::{Ended, keep_end};
+use crate::clock::Moment;
+use crate::progress::{Story, Watcher};
+use crate::record::{self, Held};
+use crate::refusal::Stop;
+use crate::transaction::checks::few;
+use crate::transaction::permission::{Permission, permission, time_left};
+use crate::verbs::{Executor, Progress};
+use crate::{log, read_back};
+
+/// The longest that archives may take to be fetched. The end of the permission makes it shorter.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// The most lines of what is wrong with the package database.
+const MAX_UNSOUND: usize = 100;
+
+/// What is to be done, as a client asked for it, in words that were checked.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) plan: &'a Plan,
+    pub(crate) digest: &'a str,
+    /// How long it is meant to take.
+    pub(crate) estimate: Duration,
+    pub(crate) grant: Option<&'a str>,
+}
+
+/// Everything that was found out before the first package is touched.
+struct Prepared {
+    before: Inventory,
+    licence: Licence,
+    permission: Permission,
+    download: Option<DownloadWire>,
+    notes: Vec<String>,
+}
+
+/// Carries out an order, once.
+pub(crate) fn apply(
+    executor: &Executor,
+    order: &Order<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<TransactionRecord, Stop> {
+    if let Some(known) = recall_same(executor, order)? {
+        return Ok(known);
+    }
+    let held = executor.hold(&format!("transaction {}", order.id))?;
+    if let Some(known) = recall_same(executor, order)? {
+        return Ok(known);
+    }
+    let prepared = prepare(executor, order, &held, progress);
+    if prepared.is_err() {
+        // Nothing was changed: what was fetched for it is apt's to keep.
+        let _ = archives::forget(&executor.records.archives(order.id));
+    }
+    carry_out(executor, order, prepared?, &held, progress)
+}
+
+/// What is known of an order that was given before. The same id with another plan is another order, and refused.
+fn recall_same(executor: &Executor, order: &Order<'_>) -> Result<Option<TransactionRecord>, Stop> {
+    let Some(record) = recall::now(executor, order.id)? else { return Ok(None) };
+    if record.digest != order.digest {
+        return Err(Stop::refused(
+            RefusalCode::DigestMismatch,
+            format!("transaction {} was for the plan {}, not for {}", order.id, record.digest, order.digest),
+        ));
+    }
+    if record.state == TransactionState::Running {
+        let message = format!("transaction {} is running; recall it", order.id);
+        return Err(Stop::refused(RefusalCode::Busy, message));
+    }
+    Ok(Some(record))
+}
+
+/// Looks at everything that could be a reason not to do it, and fetches the archives.
+fn prepare(
+    executor: &Executor,
+    order: &Order<'_>,
+    held: &Held,
+    progress: &mut Progress<'_>,
+) -> Result<Prepared, Stop> {
+    let permission = permission(executor, order)?;
+    let licence = checks::licence(order.plan, &permission.apply)?;
+    let mut notes = Vec::new();
+    wait::until_free(
+        executor,
+        &[Guarded::Database],
+        time_left(executor, order, &permission),
+        progress,
+        &mut notes,
+    )?;
+    recall::clean_up(executor, held);
+    let before = checks::sound_inventory(executor)?;
+    checks::check_start(order.plan, &before)?;
+    let simulated =
+        executor.apt.simulate(order.plan, licence, &before).map_err(|error| Stop::failed(&error))?;
+    checks::check_simulation(order.plan, &simulated)?;
+    let both = [Guarded::Archives, Guarded::Database];
+    wait::until_free(executor, &both, time_left(executor, order, &permission), progress, &mut notes)?;
+    let work = work(executor, order, &before, licence, time_left(executor, order, &permission));
+    let download = download(executor, &work, time_left(executor, order, &permission), progress)?;
+    let directory = executor.records.archives(order.id);
+    let cache = archives::cache(&executor.root);
+    if let Err(error) = archives::keep(&cache, order.plan, before.native.as_str(), &directory) {
+        notes.push(format!("the archives could not be kept for a repair: {error}"));
+    }
+    // Waiting and fetching take time: only what is allowed now counts, and what is installed now.
+    let permission = self::permission(executor, order)?;
+    let left = time_left(executor, order, &permission);
+    wait::until_free(executor, &[Guarded::Database], left, progress, &mut notes)?;
+    let before = checks::sound_inventory(executor)?;
+    checks::check_start(order.plan, &before)?;
+    Ok(Prepared { before, licence, permission, download, notes })
+}
+
+/// Does it, and tells what came of it.
+fn carry_out(
+    executor: &Executor,
+    order: &Order<'_>,
+    prepared: Prepared,
+    held: &Held,
+    progress: &mut Progress<'_>,
+) -> Result<TransactionRecord, Stop> {
+    let Prepared { before, licence, permission, download, notes } = prepared;
+    let left = time_left(executor, order, &permission);
+    let mut record = TransactionRecord {
+        digest: order.digest.into(),
+        permission: permission.word,
+        changes: read_back::changes(order.plan, &before),
+        download,
+        notes,
+        ..record::intent(order.id, order.run, TransactionKind::Apply, (executor.now)())
+    };
+    marks::remember(executor, order.id, order.plan, &before)?;
+    executor.records.begin(&record).map_err(|error| Stop::failed(&error))?;
+    log::info(format_args!(
+        "transaction {} of run {}: {} packages, allowed by {:?}, plan {}",
+        order.id,
+        order.run,
+        order.plan.changes().len(),
+        record.permission,
+        order.digest
+    ));
+    let work = work(executor, order, &before, licence, left);
+    let (ended, story) = install(executor, &work, progress);
+    if let Some(story) = story {
+        let (failures, timings, said) = story.end();
+        (record.failures, record.timings) = (failures, timings);
+        record.notes.extend(said);
+    }
+    if !ended.as_ref().is_ok_and(|ended| ended.is_success())
+        && !outlast(executor, &ended, progress, &mut record)
+    {
+        // Somebody else works on for it: no outcome is known, and who asks later gets what is read back then.
+        record.changes = read_back::changes(order.plan, &executor.inventory());
+        return Ok(record);
+    }
+    record.notes.extend(marks::give_back(executor, order.id, held));
+    finish(executor, order, &mut record, ended);
+    Ok(record)
+}
+
+fn install(
+    executor: &Executor,
+    work: &Work<'_>,
+    progress: &mut Progress<'_>,
+) -> (Result<Ended, AptError>, Option<Story>) {
+    match Watcher::new(progress, Some(&work.status), executor.apt.stall) {
+        Ok(mut watcher) => (executor.apt.install(work, &mut watcher, None), Some(watcher.into_story())),
+        Err(error) => (Err(AptError::Output(error)), None),
+    }
+}
+
+/// After a package manager that did not end well: what it started may work on. Whether nobody does any more.
+fn outlast(
+    executor: &Executor,
+    ended: &Result<Ended, AptError>,
+    progress: &mut Progress<'_>,
+    record: &mut TransactionRecord,
+) -> bool {
+    if let Ok(Ended { code: None, .. }) = ended {
+        record.notes.push("the package manager was ended by a signal".into());
+    }
+    wait::until_free(executor, &[Guarded::Database], Duration::MAX, progress, &mut record.notes).is_ok()
+}
+
+/// Reads back what came of it and records that.
+fn finish(
+    executor: &Executor,
+    order: &Order<'_>,
+    record: &mut TransactionRecord,
+    ended: Result<Ended, AptError>,
+) {
+    let inventory = executor.inventory();
+    record.state = TransactionState::Ended;
+    record.ended_at = Some((executor.now)());
+    record.changes = read_back::changes(order.plan, &inventory);
+    record.output_tail = executor.records.log_tail(order.id);
+    record.database = unsound(&inventory);
+    match ended {
+        Ok(ended) => record.exit_code = ended.code,
+        Err(error) => {
+            let stop = Stop::failed(&error);
+            log::error(format_args!("transaction {}: {stop:?}", order.id));
+            record.output_tail.push(format!("patchd: {stop:?}"));
+        }
+    }
+    let done = record.changes.iter().filter(|change| change.done).count();
+    log::info(format_args!(
+        "transaction {}: {done} of {} packages done, exit code {:?}",
+        order.id,
+        record.changes.len(),
+        record.exit_code
+    ));
+    if let Err(error) = executor.records.end(record) {
+        // The client still gets the outcome; who asks later gets what is read back then.
+        log::error(format_args!("transaction {}: {:?}", order.id, Stop::failed(&error)));
+        return;
+    }
+    if record.database.is_empty() {
+        let _ = archives::forget(&executor.records.archives(order.id));
+    }
+    // Bounded while it ran, unless the executor that ran it died.
+    let _ = keep_end(&executor.records.log(order.id));
+    executor.records.prune();
+}
+
+/// Fetches every archive before the first package is touched.
+fn download(
+    executor: &Executor,
+    work: &Work<'_>,
+    left: Duration,
+    progress: &mut Progress<'_>,
+) -> Result<Option<DownloadWire>, Stop> {
+    let cache = archives::cache(&executor.root);
+    let cached = || archives::cached_bytes(&cache, work.plan, work.native.as_str());
+    let (before, said, started) = (cached(), executor.records.log_length(work.id), Moment::now());
+    let opened = Watcher::new(progress, Some(&work.status), executor.apt.stall).map_err(AptError::Output);
+    let ended =
+        opened.and_then(|mut watcher| executor.apt.download(work, left.min(DOWNLOAD_LIMIT), &mut watcher));
+    let ended = ended.map_err(|error| Stop::failed(&error))?;
+    if !ended.is_success() {
+        let lines = executor.records.log_lines_since(work.id, said);
+        return Err(download_failed(work, ended, &lines));
+    }
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let bytes = cached().saturating_sub(before);
+    Ok((0 < bytes).then_some(DownloadWire { bytes, milliseconds }))
+}
+
+fn download_failed(work: &Work<'_>, ended: Ended, lines: &[String]) -> Stop {
+    let how = match ended {
+        Ended { cut: Some(cut), .. } => cut.to_string(),
+        Ended { code: Some(code), .. } => format!("ended with {code}"),
+        Ended { code: None, .. } => "was ended by a signal".into(),
+    };
+    let failure = fetch::failure(work.plan, lines);
+    let why = if failure.reasons.is_empty() {
+        few(lines.get(lines.len().saturating_sub(3)..).unwrap_or_default())
+    } else {
+        few(&failure.reasons)
+    };
+    let code = if failure.is_room { RefusalCode::NoRoom } else { RefusalCode::Download };
+    let message = format!("fetching the packages {how}; nothing was changed: {why}");
+    Stop::blaming(code, message, failure.blamed)
+}
+
+fn work<'a>(
+    executor: &Executor,
+    order: &Order<'a>,
+    before: &'a Inventory,
+    licence: Licence,
+    lock_wait: Duration,
+) -> Work<'a> {
+    let (log, status) = (executor.records.log(order.id), executor.records.status(order.id));
+    Work { id: order.id, plan: order.plan, native: &before.native, licence, log, status, lock_wait }
+}
+
+/// The packages that are not as they should be, in dpkg's words.
+pub(crate) fn unsound(inventory: &Inventory) -> Vec<String> {
+    let is_unsound = |package: &&patchd_core::inventory::InstalledPackage| {
+        package.state.flag != Flag::Ok || package.state.status != Status::Installed
+    };
+    let packages = inventory.packages.iter().filter(is_unsound).take(MAX_UNSOUND);
+    packages.map(|package| format!("{}: {}", package.id, read_back::words(package.state))).collect()
+}
