@@ -84,6 +84,8 @@ impl Plan {
                     to: update.approved.clone()?,
                 })
             })
+            // Another build of the very version can't be named by it.
+            .filter(|change| change.from.as_ref() != Some(&change.to))
             .collect();
         Self::try_new(changes).ok()
     }
@@ -168,6 +170,7 @@ mod tests {
             update("c", Some("3"), WaitReason::Held),
             update("d", None, WaitReason::NotApproved),
             update("e", Some("3"), WaitReason::Pinned),
+            update("f", Some("1"), WaitReason::Ready),
         ]);
         let expected = [change("a", Some("1"), "2"), change("b", Some("1"), "3")];
         assert_eq!(Plan::of_approved(&free).unwrap().changes(), expected);
