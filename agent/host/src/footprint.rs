@@ -1,13 +1,14 @@
 //! What each change of a plan takes on this host: bytes to fetch, room for its files, and room in `/boot`. How long it
 //! takes is for those to say who saw the last ones.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::SignedDuration;
 use patchd_core::offer::Offers;
 use patchd_core::package::{PackageId, Version};
+use patchd_core::plan::Plan;
 use patchd_core::plan::need::Footprint;
-use patchd_core::plan::{Plan, PlannedChange};
 
 use crate::read;
 use crate::root::Root;
@@ -18,38 +19,35 @@ const MAX_BOOT_FILES: usize = 10_000;
 const UNKNOWN_INITRD: u64 = 96 << 20;
 const UNKNOWN_IMAGE: u64 = 24 << 20;
 
-/// The footprints of a plan's changes, in its order.
+/// The footprints of a plan's changes, and of everything else that could come with them: each upgrade that is not kept
+/// back and each new package. Sorted by package, each once.
 pub fn footprints(root: &Root, plan: &Plan, offers: &Offers) -> Vec<Footprint> {
-    let has_kernel = plan.changes().iter().any(|change| is_kernel(&change.package));
+    let mut targets: BTreeMap<&PackageId, &Version> =
+        offers.new_packages.iter().map(|new| (&new.id, &new.version)).collect();
+    let free = offers.packages.iter().filter(|(_, known)| known.is_upgradable && known.kept_back.is_none());
+    targets.extend(free.filter_map(|(id, known)| Some((id, &known.candidate()?.version))));
+    targets.extend(plan.changes().iter().map(|change| (&change.package, &change.to)));
+    let has_kernel = targets.keys().any(|&package| is_kernel(package));
     let kernel_bytes = if has_kernel { Boot::read(root).kernel_bytes() } else { 0 };
-    plan.changes().iter().map(|change| footprint(change, offers, kernel_bytes)).collect()
+    targets.into_iter().map(|(package, to)| footprint(package, to, offers, kernel_bytes)).collect()
 }
 
-fn footprint(change: &PlannedChange, offers: &Offers, kernel_bytes: u64) -> Footprint {
-    let known = offers.packages.get(&change.package);
-    let (download_bytes, installed_kib) = match known {
-        Some(known) => known
-            .offers
-            .iter()
-            .find(|offer| offer.version == change.to)
-            .map(|offer| (offer.download_bytes, offer.installed_kib)),
-        None => new_size(&change.package, &change.to, offers),
-    }
-    .unwrap_or_default();
-    let replaced_kib = known.filter(|_| change.from.is_some()).map_or(0, |known| known.installed_kib);
+fn footprint(package: &PackageId, to: &Version, offers: &Offers, kernel_bytes: u64) -> Footprint {
+    let known = offers.packages.get(package);
+    let offer = known.and_then(|known| known.offers.iter().find(|offer| offer.version == *to));
+    let new = || offers.new_packages.iter().find(|new| new.id == *package && new.version == *to);
+    let (download_bytes, installed_kib) = match offer {
+        Some(offer) => (offer.download_bytes, offer.installed_kib),
+        None => new().map(|new| (new.download_bytes, new.installed_kib)).unwrap_or_default(),
+    };
     Footprint {
-        package: change.package.clone(),
+        package: package.clone(),
         download_bytes,
         installed_bytes: installed_kib.saturating_mul(1024),
-        replaced_bytes: replaced_kib.saturating_mul(1024),
-        boot_bytes: if is_kernel(&change.package) { kernel_bytes } else { 0 },
+        replaced_bytes: known.map_or(0, |known| known.installed_kib).saturating_mul(1024),
+        boot_bytes: if is_kernel(package) { kernel_bytes } else { 0 },
         time: SignedDuration::ZERO,
     }
-}
-
-fn new_size(package: &PackageId, version: &Version, offers: &Offers) -> Option<(u64, u64)> {
-    let new = offers.new_packages.iter().find(|new| new.id == *package && new.version == *version)?;
-    Some((new.download_bytes, new.installed_kib))
 }
 
 /// Whether a package puts a kernel into `/boot`. Those that only depend on one, and modules, don't.

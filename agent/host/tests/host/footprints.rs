@@ -1,5 +1,6 @@
 //! What a plan's changes take, from the lists of prepared roots.
 
+use patchd_core::plan::Plan;
 use patchd_core::plan::need::Footprint;
 use patchd_host::footprint::footprints;
 
@@ -20,6 +21,8 @@ fn sizes_come_from_the_lists_and_the_database() {
     let offers = lab.offers(false);
     let plan = whole_plan(&lab.inventory(), &offers).unwrap();
     let told = footprints(&lab.root, &plan, &offers);
+    let some = Plan::try_new(plan.changes()[..1].to_vec()).unwrap();
+    assert_eq!(footprints(&lab.root, &some, &offers), told);
     let row = |one: &Footprint| {
         (
             one.package.name.to_string(),
