@@ -48,7 +48,8 @@ pub(super) fn find(upgrades: &Upgrades<'_>) -> Vec<Tie> {
         let Some(installed) = versions.installed_row() else {
             continue;
         };
-        let candidate = known.candidate().filter(|_| goes(known));
+        // Another build of the very version is none that a plan could name.
+        let candidate = known.candidate().filter(|offer| goes(known) && offer.version != installed.version);
         let target = candidate.and_then(|candidate| versions.row(&candidate.version));
         let member = Member {
             name: package.id.name.as_str(),

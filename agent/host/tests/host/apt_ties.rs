@@ -18,7 +18,8 @@ pub(crate) fn whole_plan(inventory: &Inventory, offers: &Offers) -> Option<Plan>
     let upgrades = inventory.packages.iter().filter_map(|package| {
         let known = offers.packages.get(&package.id)?;
         let to = known.candidate()?.version.clone();
-        let goes = known.is_upgradable && known.kept_back.is_none();
+        // Another build of the very version is none that a plan could name.
+        let goes = known.is_upgradable && known.kept_back.is_none() && to != package.version;
         let (package, from) = (package.id.clone(), Some(package.version.clone()));
         goes.then_some(PlannedChange { package, from, to })
     });
@@ -50,9 +51,11 @@ fn simulate(
     let arguments: Vec<&str> = arguments.into_iter().chain(named.iter().map(String::as_str)).collect();
     let answer = apt(&arguments)?;
     if answer.code != Some(0) {
-        return Some(Err(format!("{named:?}: {}{}", answer.output, answer.errors)));
+        return Some(Err(format!("{}{}", answer.output, answer.errors)));
     }
-    let shown = parse_simulation(&answer.output).installs.into_iter().map(|one| {
+    let installs = parse_simulation(&answer.output).installs.into_iter();
+    // Another build of the very version is none that a plan could name.
+    let shown = installs.filter(|one| one.old.as_ref() != Some(&one.new)).map(|one| {
         let foreign = one.architecture.map(|architecture| format!(":{architecture}")).unwrap_or_default();
         format!("{}{foreign}={}", one.name, one.new)
     });
@@ -93,9 +96,17 @@ pub(crate) fn compare(
             Ok(found) => {
                 let more: Vec<_> = found.difference(&wanted).collect();
                 let less: Vec<_> = wanted.difference(&found).collect();
-                differences.push(format!("steps {set:?} {wanted:?}: apt has {more:?} more, {less:?} less"));
+                differences.push(format!(
+                    "{} steps, the last {:?}: apt has {more:?} more, {less:?} less",
+                    set.len(),
+                    set.last()
+                ));
             }
-            Err(refusal) => differences.push(format!("steps {set:?}: apt refuses {refusal}")),
+            Err(refusal) => differences.push(format!(
+                "{} steps, the last {:?}: apt refuses {refusal}",
+                set.len(),
+                set.last()
+            )),
         }
         held += 1;
     }
