@@ -13,7 +13,7 @@ use crate::repository::{LocalRepository, Suite, ToyPackage};
 use crate::s3::{BUCKET, HOST, S3Server};
 
 /// Two windows that overlap, so that at no time of day a cutoff is near.
-pub const ALWAYS_OPEN: &str = "[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
+pub const ALWAYS_OPEN: &str = "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
                                [[window]]\nname = \"two\"\nschedule = \"daily 12:00 +24h\"\n";
 /// Open for a second of a day.
 pub const SHUT: &str = "[[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";

@@ -19,7 +19,7 @@ use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage, architecture};
 
 /// Two windows that overlap, so that at no time of day a cutoff is near.
-const ALWAYS: &str = "[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
+const ALWAYS: &str = "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
                       [[window]]\nname = \"two\"\nschedule = \"daily 12:00 +24h\"\n";
 /// Open for a second of a day.
 const NEVER_NOW: &str = "[[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";

@@ -7,8 +7,10 @@ mod apt;
 mod arguments;
 mod child;
 mod clock;
+mod grant;
 mod last_words;
 mod log;
+mod observe;
 mod policy;
 mod progress;
 mod read_back;
@@ -33,6 +35,7 @@ use signal_hook::low_level::pipe;
 
 use crate::apt::Apt;
 use crate::arguments::Arguments;
+use crate::grant::Grants;
 use crate::policy::Policy;
 use crate::record::Records;
 use crate::serve::{Server, Socket};
@@ -77,8 +80,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         policy: Policy::new(Root::at(&arguments.config_root), owner),
         apt: Apt::new(Path::new("/usr/bin"), records.output()),
         records,
+        grants: Grants::open(&arguments.state, owner)?,
         now: clock::now,
         stopping: AtomicBool::new(false),
+        clock: patchd_host::clock::synchronisation,
     };
     let mut allowed = vec![0, owner];
     match User::from_name(DAEMON) {

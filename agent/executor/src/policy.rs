@@ -1,13 +1,18 @@
 //! What root allows, from root's own files, at this clock: read anew for each change, and never taken from a client.
 //!
-//! It knows windows. Grants outside them, freezes and hooks are not here.
+//! A change rests on an open window or on a grant. It says nothing of what is installed, and waits for nothing.
 
 use jiff::Timestamp;
+use patchd_core::gate::{self, Freeze, Permission};
+use patchd_core::plan::Plan;
 use patchd_core::window::{Occurrence, Verdict, verdict};
+use patchd_host::clock::Synchronisation;
 use patchd_host::config_files;
 use patchd_host::root::Root;
+use patchd_protocol::config::{ApplySettings, Settings};
 use patchd_protocol::executor::RefusalCode;
 
+use crate::grant::Grant;
 use crate::refusal::Stop;
 
 /// Where policy is read, and whose word it must be.
@@ -22,8 +27,8 @@ impl Policy {
         Self { root, owner }
     }
 
-    /// The window that is open at `now`, or why nothing may be changed.
-    pub(crate) fn open_window(&self, now: Timestamp) -> Result<Occurrence, Stop> {
+    /// What root's files say now.
+    pub(crate) fn read(&self) -> Result<Rules, Stop> {
         let policy = |message| Stop::refused(RefusalCode::Policy, message);
         let foreign = config_files::ownership_mistakes(&self.root, self.owner);
         if !foreign.is_empty() {
@@ -32,7 +37,51 @@ impl Policy {
         }
         let settings = config_files::load(&self.root)
             .map_err(|mistakes| policy(format!("the policy has mistakes: {mistakes}")))?;
-        match verdict(&settings.windows, now) {
+        Ok(Rules { settings })
+    }
+}
+
+/// Root's rules as they were read for one change.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    settings: Settings,
+}
+
+impl Rules {
+    /// Whose word `plan` may be carried out on at `now`: a grant's that covers it, else that of an open window.
+    ///
+    /// A freeze holds for both. The clock is asked for windows only: root, present, knows what time it is.
+    pub(crate) fn permission(
+        &self,
+        now: Timestamp,
+        clock: &Synchronisation,
+        plan: &Plan,
+        grant: Option<&Grant>,
+    ) -> Result<Permission, Stop> {
+        let Some(grant) = grant else { return self.window(now, clock).map(Permission::Window) };
+        self.check_freeze(now)?;
+        let refusal = if grant.until <= now {
+            format!("the grant ended at {:.0}", grant.until)
+        } else if let Some(package) = grant.uncovered(plan) {
+            format!("the grant is for another plan: it does not have this change of {package}")
+        } else {
+            return Ok(Permission::Grant(gate::Grant { reason: grant.reason.clone(), until: grant.until }));
+        };
+        // A window that has opened meanwhile is as good.
+        let no_grant = |_| Stop::refused(RefusalCode::NoGrant, refusal);
+        self.window(now, clock).map(Permission::Window).map_err(no_grant)
+    }
+
+    /// The window that is open at `now`, or why nothing may be changed.
+    pub(crate) fn window(&self, now: Timestamp, clock: &Synchronisation) -> Result<Occurrence, Stop> {
+        let occurrence = self.open_window(now)?;
+        self.check_freeze(now)?;
+        self.check_clock(clock)?;
+        Ok(occurrence)
+    }
+
+    fn open_window(&self, now: Timestamp) -> Result<Occurrence, Stop> {
+        match verdict(&self.settings.windows, now) {
             Verdict::Open(occurrence) => Ok(occurrence),
             Verdict::NoneConfigured => Err(Stop::refused(
                 RefusalCode::NoWindow,
@@ -49,6 +98,37 @@ impl Policy {
             }
         }
     }
+
+    pub(crate) fn check_freeze(&self, now: Timestamp) -> Result<(), Stop> {
+        match self.settings.frozen(now) {
+            None => Ok(()),
+            Some(Freeze { until, reason }) => {
+                let message = format!("changes are frozen until {until:.0}: {reason}");
+                Err(Stop::refused(RefusalCode::Frozen, message))
+            }
+        }
+    }
+
+    fn check_clock(&self, clock: &Synchronisation) -> Result<(), Stop> {
+        let detail = match clock {
+            _ if !self.settings.clock.require_synchronised => return Ok(()),
+            Synchronisation::Synchronised => return Ok(()),
+            Synchronisation::Unsynchronised => "it is not synchronised".to_owned(),
+            Synchronisation::Unknown { detail } => {
+                format!("whether it is synchronised can't be told: {detail}")
+            }
+        };
+        let message = format!(
+            "windows can't be told by this clock: {detail}; start a time service, or set \
+             clock.require_synchronised = false"
+        );
+        Err(Stop::refused(RefusalCode::Clock, message))
+    }
+
+    /// What may be done on the way, and what becomes of configuration files.
+    pub(crate) fn apply(&self) -> &ApplySettings {
+        &self.settings.apply
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +138,7 @@ mod tests {
 
     use patchd_host::durable::{atomic_write, create_directories};
     use patchd_protocol::executor::RefusalWire;
+    use patchd_protocol::executor::{PlanWire, PlannedChangeWire};
 
     use super::*;
 
@@ -77,9 +158,18 @@ mod tests {
             Self { directory, policy }
         }
 
+        fn window(&self, now: &str, clock: &Synchronisation) -> Result<Occurrence, Stop> {
+            self.policy.read()?.window(now.parse().unwrap(), clock)
+        }
+
+        fn permission(&self, now: &str, plan: &Plan, grant: &Grant) -> Result<Permission, Stop> {
+            let clock = Synchronisation::Unsynchronised;
+            self.policy.read()?.permission(now.parse().unwrap(), &clock, plan, Some(grant))
+        }
+
         #[track_caller]
         fn check(&self, now: &str, expected: Result<&str, (RefusalCode, &str)>) {
-            let verdict = self.policy.open_window(now.parse().unwrap());
+            let verdict = self.window(now, &Synchronisation::Synchronised);
             let verdict = verdict.map(|open| open.name);
             let expected =
                 expected.map(str::to_owned).map_err(|(code, message)| Stop::refused(code, message));
@@ -107,17 +197,95 @@ mod tests {
     #[test]
     fn policy_that_others_may_write_or_with_mistakes_allows_nothing() {
         let site = Site::new(WEEKLY);
-        let now = "2026-11-29T02:00:00Z".parse().unwrap();
         let path = site.directory.path().join(config_files::MAIN_FILE);
         std::fs::set_permissions(&path, Permissions::from_mode(0o646)).unwrap();
-        let refused = site.policy.open_window(now).unwrap_err();
+        let refused = site.policy.read().unwrap_err();
         assert!(matches!(&refused, Stop::Refused(refusal) if refusal.code == RefusalCode::Policy
                 && refusal.message.contains("chmod go-w")));
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let foreign = Policy::new(site.policy.root.clone(), site.policy.owner + 1);
         let is_policy = |refusal: &RefusalWire| refusal.code == RefusalCode::Policy;
-        assert!(matches!(foreign.open_window(now), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
+        assert!(matches!(foreign.read(), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
         atomic_write(&path, b"[[window]]\nnam = \"x\"\n", 0o644).unwrap();
-        assert!(matches!(site.policy.open_window(now), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
+        assert!(matches!(site.policy.read(), Err(Stop::Refused(refusal)) if is_policy(&refusal)));
+    }
+
+    #[track_caller]
+    fn check_refused<T: std::fmt::Debug>(result: Result<T, Stop>, expected: RefusalCode, part: &str) {
+        let refused = result.unwrap_err();
+        let Stop::Refused(refusal) = &refused else { panic!("{refused:?}") };
+        assert_eq!(refusal.code, expected, "{}", refusal.message);
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
+
+    const IN_WINDOW: &str = "2026-11-29T02:00:00Z";
+    const OUTSIDE: &str = "2026-11-28T02:00:00Z";
+
+    #[test]
+    fn a_clock_that_nobody_keeps_opens_no_window_unless_root_says_so() {
+        let site = Site::new(WEEKLY);
+        let unsynchronised = Synchronisation::Unsynchronised;
+        check_refused(site.window(IN_WINDOW, &unsynchronised), RefusalCode::Clock, "not synchronised");
+        let unknown = Synchronisation::Unknown { detail: "adjtimex: denied".into() };
+        check_refused(site.window(IN_WINDOW, &unknown), RefusalCode::Clock, "adjtimex: denied");
+        let lenient = Site::new(&format!("[clock]\nrequire_synchronised = false\n{WEEKLY}"));
+        assert_eq!(lenient.window(IN_WINDOW, &unsynchronised).unwrap().name, "weekly");
+    }
+
+    #[test]
+    fn a_freeze_shuts_windows_and_grants() {
+        let freeze = "[[freeze]]\nname = \"f\"\nfrom = 2026-11-28T00:00:00Z\nuntil = 2026-11-29T03:00:00Z\n\
+                      reason = \"trade fair\"\n";
+        let site = Site::new(&format!("{WEEKLY}{freeze}"));
+        let told = "frozen until 2026-11-29T03:00:00Z: trade fair";
+        check_refused(site.window(IN_WINDOW, &Synchronisation::Synchronised), RefusalCode::Frozen, told);
+        let granted = grant(&plan(&[("app", "2")]), OUTSIDE, "2026-11-28T03:00:00Z");
+        check_refused(site.permission(OUTSIDE, &granted.plan, &granted), RefusalCode::Frozen, told);
+        assert!(site.window("2026-11-29T03:00:00Z", &Synchronisation::Synchronised).is_ok());
+    }
+
+    fn plan(changes: &[(&str, &str)]) -> Plan {
+        let change = |(name, to): &(&str, &str)| PlannedChangeWire {
+            name: (*name).into(),
+            architecture: "amd64".into(),
+            from: Some("1".into()),
+            to: (*to).into(),
+        };
+        let changes = changes.iter().map(change).collect();
+        Plan::try_from(&PlanWire { changes, removals: vec![] }).unwrap()
+    }
+
+    fn grant(plan: &Plan, from: &str, until: &str) -> Grant {
+        Grant {
+            plan: plan.clone(),
+            reason: "now".into(),
+            granted_at: from.parse().unwrap(),
+            until: until.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_grant_allows_its_plan_and_parts_of_it_until_it_ends() {
+        let site = Site::new(WEEKLY);
+        let both = plan(&[("app", "2"), ("lib", "2")]);
+        let granted = grant(&both, OUTSIDE, "2026-11-28T03:00:00Z");
+        for part in [&both, &plan(&[("lib", "2")])] {
+            let permission = site.permission(OUTSIDE, part, &granted).unwrap();
+            assert_eq!(permission.name(), "granted by root: now");
+        }
+        for other in [plan(&[("lib", "3")]), plan(&[("app", "2"), ("new", "1~")])] {
+            let refused = site.permission(OUTSIDE, &other, &granted);
+            check_refused(refused, RefusalCode::NoGrant, "the grant is for another plan");
+        }
+        let late = site.permission("2026-11-28T03:00:00Z", &both, &granted);
+        check_refused(late, RefusalCode::NoGrant, "the grant ended at 2026-11-28T03:00:00Z");
+    }
+
+    #[test]
+    fn a_grant_that_is_over_takes_nothing_from_a_window() {
+        let site = Site::new(&format!("[clock]\nrequire_synchronised = false\n{WEEKLY}"));
+        let granted = grant(&plan(&[("app", "2")]), OUTSIDE, "2026-11-28T03:00:00Z");
+        let permission = site.permission(IN_WINDOW, &granted.plan, &granted).unwrap();
+        assert_eq!(permission.name(), "weekly");
     }
 }

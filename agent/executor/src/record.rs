@@ -106,17 +106,7 @@ impl Records {
             lock: state.join("lock"),
         };
         for path in [state, &records.transactions, &records.output, &records.archives] {
-            create_directories(path, 0o700).map_err(RecordError::Make)?;
-            let problem = match std::fs::symlink_metadata(path) {
-                Err(error) => format!("can't be looked at: {error}"),
-                Ok(metadata) if !metadata.is_dir() => "is no directory".into(),
-                Ok(metadata) if metadata.uid() != owner => format!("belongs to uid {}", metadata.uid()),
-                Ok(metadata) if metadata.mode() & 0o022 != 0 => {
-                    format!("has mode {:04o}", metadata.mode() & 0o7777)
-                }
-                Ok(_) => continue,
-            };
-            return Err(RecordError::Directory { path: path.to_owned(), problem });
+            private_directory(path, owner)?;
         }
         Ok(records)
     }
@@ -317,6 +307,21 @@ fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
+}
+
+/// Makes a directory of the executor's own, and refuses one that somebody else than `owner` may write.
+pub(crate) fn private_directory(path: &Path, owner: u32) -> Result<(), RecordError> {
+    create_directories(path, 0o700).map_err(RecordError::Make)?;
+    let problem = match std::fs::symlink_metadata(path) {
+        Err(error) => format!("can't be looked at: {error}"),
+        Ok(metadata) if !metadata.is_dir() => "is no directory".into(),
+        Ok(metadata) if metadata.uid() != owner => format!("belongs to uid {}", metadata.uid()),
+        Ok(metadata) if metadata.mode() & 0o022 != 0 => {
+            format!("has mode {:04o}", metadata.mode() & 0o7777)
+        }
+        Ok(_) => return Ok(()),
+    };
+    Err(RecordError::Directory { path: path.to_owned(), problem })
 }
 
 #[cfg(test)]

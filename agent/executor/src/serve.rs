@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
+use patchd_host::dpkg::quiet;
 use patchd_protocol::executor::{ProgressWire, RefusalCode, RefusalWire, Reply, Verb};
 use patchd_protocol::frame::{self, FrameError, MAX_REPLY, MAX_REQUEST};
 use serde_json::Value;
@@ -146,7 +147,7 @@ impl Server {
                 return;
             }
         }
-        let connection = Connection(Arc::clone(self));
+        let connection = Connection(Arc::clone(self), Origin::Accepted);
         let started = std::thread::Builder::new().spawn(move || connection.converse(&stream));
         if let Err(error) = started {
             log::error(format_args!("no thread for a connection: {error}"));
@@ -157,7 +158,7 @@ impl Server {
         stream.set_write_timeout(Some(WRITE_LIMIT)).map_err(ServeError::Wait)?;
         let (ours, theirs) = UnixStream::pair().map_err(ServeError::Wait)?;
         self.counts().connections += 1;
-        let connection = Connection(Arc::clone(self));
+        let connection = Connection(Arc::clone(self), Origin::Paired);
         std::thread::Builder::new()
             .spawn(move || {
                 connection.converse(&stream);
@@ -174,7 +175,16 @@ impl Server {
 }
 
 /// One client, counted as long as this lives.
-struct Connection(Arc<Server>);
+struct Connection(Arc<Server>, Origin);
+
+/// What the kernel's word about the peer is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It is about who connected.
+    Accepted,
+    /// It is about who made the pair, who may have given up root since.
+    Paired,
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -223,7 +233,12 @@ impl Connection {
                 }
             };
             let _answering = Answering::start(&self.0);
-            if !self.respond(stream, message, peer.uid()) {
+            let uid = match self.1 {
+                Origin::Accepted => peer.uid(),
+                // Whoever is gone by now, or can't be looked at, has nobody's rights.
+                Origin::Paired => u32::try_from(peer.pid()).ok().and_then(quiet::uid_now).unwrap_or(u32::MAX),
+            };
+            if !self.respond(stream, message, uid) {
                 return;
             }
         }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use patchd_core::inventory::Inventory;
 use patchd_core::package::{Architecture, InvalidWord, PackageName};
 use patchd_core::plan::Plan;
+use patchd_host::clock::Synchronisation;
 use patchd_host::dpkg;
 use patchd_host::root::Root;
 use patchd_protocol::executor::{
@@ -19,12 +20,14 @@ use serde_json::Value;
 
 use crate::apt::lock::Guarded;
 use crate::apt::{Apt, Licence};
+use crate::grant::Grants;
+use crate::observe::observe;
 use crate::policy::Policy;
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
-use crate::text;
 use crate::transaction::recall::recall;
 use crate::transaction::{self, Order, wait};
+use crate::{log, text};
 
 /// How long the lists' lock is waited for: whoever holds it fetches what is wanted.
 const REFRESH_LOCK_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -37,7 +40,10 @@ pub(crate) struct Executor {
     pub(crate) policy: Policy,
     pub(crate) records: Records,
     pub(crate) apt: Apt,
+    pub(crate) grants: Grants,
     pub(crate) now: fn() -> Timestamp,
+    /// Whether somebody keeps the time right.
+    pub(crate) clock: fn() -> Synchronisation,
     /// The executor was told to end: what waits only waits no longer.
     pub(crate) stopping: AtomicBool,
 }
@@ -100,11 +106,7 @@ fn carry_out(
         Verb::Apply { transaction, plan, digest: claimed, estimate_seconds, grant } => {
             check_id("transaction", transaction)?;
             let plan = check_plan(plan)?;
-            let digest = digest(&plan);
-            if *claimed != digest {
-                let message = format!("the plan's digest is {digest}, not {}", text::cut(claimed));
-                return Err(Stop::refused(RefusalCode::DigestMismatch, message));
-            }
+            let digest = check_digest(&plan, claimed)?;
             let order = Order {
                 run: &request.run,
                 id: transaction,
@@ -126,11 +128,19 @@ fn carry_out(
             let installed = crate::read_back::installed(packages, &executor.inventory());
             Ok(Reply::ReadBack { installed })
         }
+        Verb::Observe { digest } => Ok(Reply::Observed(observe(executor, digest.as_deref())?)),
         Verb::Grant { .. } if peer.uid != 0 => {
             let message = format!("only root may grant, and uid {} asks", peer.uid);
             Err(Stop::refused(RefusalCode::NotAuthorised, message))
         }
-        verb @ (Verb::Observe { .. } | Verb::RunHooks { .. } | Verb::Repair { .. } | Verb::Grant { .. }) => {
+        Verb::Grant { plan, digest: claimed, reason, seconds } => {
+            let plan = check_plan(plan)?;
+            let digest = check_digest(&plan, claimed)?;
+            let grant = executor.grants.give(&plan, reason, *seconds, (executor.now)())?;
+            log::info(format_args!("root grants the plan {digest} until {:.0}: {reason}", grant.until));
+            Ok(Reply::Granted { until: grant.until })
+        }
+        verb @ (Verb::RunHooks { .. } | Verb::Repair { .. }) => {
             let message = format!("{} is not built yet", verb.name());
             Err(Stop::refused(RefusalCode::UnknownVerb, message))
         }
@@ -174,6 +184,16 @@ pub(crate) fn decode(message: Value) -> Result<Request, Stop> {
         Some(_) => {}
     }
     serde_json::from_value(message).map_err(|error| malformed(format!("the request can't be read: {error}")))
+}
+
+/// The digest of the plan, which must be the one that the client claims.
+fn check_digest(plan: &Plan, claimed: &str) -> Result<String, Stop> {
+    let digest = digest(plan);
+    if claimed == digest {
+        return Ok(digest);
+    }
+    let message = format!("the plan's digest is {digest}, not {}", text::cut(claimed));
+    Err(Stop::refused(RefusalCode::DigestMismatch, message))
 }
 
 fn check_id(what: &str, id: &str) -> Result<(), Stop> {

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::apt::Apt;
 use crate::clock;
+use crate::grant::Grants;
 use crate::policy::Policy;
 use crate::record::Records;
 
@@ -36,8 +37,10 @@ impl Site {
             apt: Apt::new(Path::new("/nonexistent"), records.output()),
             root,
             records,
+            grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
             now: clock::now,
             stopping: AtomicBool::new(false),
+            clock: patchd_host::clock::synchronisation,
         };
         let (stop, stopped) = UnixStream::pair().unwrap();
         Self { directory, server: Server::new(executor, allowed), stop, stopped: Some(stopped) }

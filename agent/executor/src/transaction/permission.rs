@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use patchd_core::gate;
 use patchd_protocol::config::ApplySettings;
 use patchd_protocol::executor::RefusalCode;
 
@@ -21,11 +22,23 @@ pub(crate) struct Permission {
 
 /// What root's policy says now of an order.
 pub(crate) fn permission(executor: &Executor, order: &Order<'_>) -> Result<Permission, Stop> {
-    if order.grant.is_some() {
-        return Err(Stop::refused(RefusalCode::NoGrant, "this executor knows of no grants"));
-    }
-    let window = executor.policy.open_window((executor.now)())?;
-    Ok(Permission { word: window.name, until: window.cutoff, apply: ApplySettings::default() })
+    let now = (executor.now)();
+    let grant = order.grant.map(|digest| executor.grants.find(digest, now)).transpose()?.flatten();
+    let rules = executor.policy.read()?;
+    let permission = rules.permission(now, &(executor.clock)(), order.plan, grant.as_ref());
+    let permission = match (order.grant, grant) {
+        // A window that has opened meanwhile is as good.
+        (Some(_), None) => permission.map_err(|_| {
+            let message = "there is no grant in force for the plan that this one is a part of";
+            Stop::refused(RefusalCode::NoGrant, message)
+        }),
+        _ => permission,
+    }?;
+    let until = match &permission {
+        gate::Permission::Window(occurrence) => occurrence.cutoff,
+        gate::Permission::Grant(grant) => grant.until,
+    };
+    Ok(Permission { word: permission.name(), until, apply: rules.apply().clone() })
 }
 
 /// How long may still be waited, so that what the order is meant to take is left before the permission ends.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use patchd_host::config_files;
 use patchd_host::durable::{atomic_write, create_directories};
-use patchd_protocol::executor::{RefusalWire, TransactionRecord, TransactionState};
+use patchd_protocol::executor::{ClockWire, RefusalWire, TransactionRecord, TransactionState};
 use serde_json::json;
 
 use super::*;
@@ -29,7 +29,8 @@ esac
 
 const APT_MARK: &str = "#!/bin/sh\necho \"apt-mark $*\" >>\"$(dirname \"$0\")/calls\"\n";
 
-const ALWAYS: &str = "[[window]]\nname = \"always\"\nschedule = \"daily 00:00 +24h\"\n";
+const ALWAYS: &str =
+    "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"always\"\nschedule = \"daily 00:00 +24h\"\n";
 
 fn noon() -> Timestamp {
     "2026-11-29T12:00:00Z".parse().unwrap()
@@ -52,8 +53,10 @@ impl Site {
             apt: Apt::new(directory.path(), records.output()),
             root,
             records,
+            grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
             now: noon,
             stopping: AtomicBool::new(false),
+            clock: || Synchronisation::Synchronised,
         };
         let site = Self { directory, executor };
         site.put("apt-get", APT_GET);
@@ -103,7 +106,11 @@ impl Site {
     }
 
     fn ask(&self, verb: Verb) -> Reply {
-        let peer = Peer { uid: 0, is_there: &|| true };
+        self.ask_as(0, verb)
+    }
+
+    fn ask_as(&self, uid: u32, verb: Verb) -> Reply {
+        let peer = Peer { uid, is_there: &|| true };
         answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, &peer, &mut |_| {})
     }
 
@@ -391,4 +398,42 @@ fn requests_are_refused_by_what_is_wrong_with_them() {
         )
         .is_ok()
     );
+}
+
+#[test]
+fn only_root_grants_and_only_the_plan_that_it_names() {
+    let site = Site::new();
+    let grant = |digest: String| Verb::Grant { plan: plan(&BOTH), digest, reason: "why".into(), seconds: 60 };
+    let digest = digest(&Plan::try_from(&plan(&BOTH)).unwrap());
+    let by_daemon = site.ask_as(999, grant(digest.clone()));
+    site.check_refused(by_daemon, RefusalCode::NotAuthorised, "only root may grant");
+    site.check_refused(site.ask(grant("0".repeat(64))), RefusalCode::DigestMismatch, "not 000");
+    let observed = |digest: Option<&str>| match site.ask(Verb::Observe { digest: digest.map(str::to_owned) })
+    {
+        Reply::Observed(observed) => observed.grant,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(observed(Some(&digest)), None);
+    let until = noon() + jiff::SignedDuration::from_secs(60);
+    assert_eq!(site.ask(grant(digest.clone())), Reply::Granted { until });
+    let found = observed(Some(&digest)).unwrap();
+    assert_eq!((found.reason.as_str(), found.until), ("why", until));
+    assert_eq!((observed(None), observed(Some("x"))), (None, None));
+}
+
+#[test]
+fn what_is_wrong_with_the_database_is_observed() {
+    let site = Site::new();
+    let damage = || match site.ask(Verb::Observe { digest: None }) {
+        Reply::Observed(observed) => {
+            assert!(!observed.filesystems.is_empty());
+            assert_eq!((observed.clock, observed.lock_holder), (ClockWire::Synchronised, None));
+            observed.database
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(damage(), Vec::<String>::new());
+    let cut = status("1", "1").replacen("install ok installed", "install reinstreq half-installed", 1);
+    site.put("root/var/lib/dpkg/status", &cut);
+    assert_eq!(damage(), ["app:amd64: its installation was cut, and it has to be installed again"]);
 }

@@ -102,7 +102,7 @@ fn scripts(root: &Root) -> Result<Vec<AtWork>, String> {
     let places = Places::of(root);
     let script = |pid| {
         let script = places.find(&words(pid)?)?;
-        let is_ours = is_root(pid)? && places.is_here(pid, script.is_from_outside);
+        let is_ours = uid_now(pid)? == 0 && places.is_here(pid, script.is_from_outside);
         is_ours.then(|| AtWork { pid: Some(pid), command: name(pid), doing: Doing::Runs(script.name) })
     };
     Ok(pids.filter_map(script).collect())
@@ -199,14 +199,14 @@ fn words(pid: u32) -> Option<Vec<Vec<u8>>> {
     (!line.is_empty()).then_some(words)
 }
 
-/// Whether a process is root's in every respect: one that an ordinary user started with root's rights is not, and the
-/// owner of its directory in /proc would not tell.
-fn is_root(pid: u32) -> Option<bool> {
+/// Who a process is now: root only if it is that in every respect. One that an ordinary user started with root's rights
+/// is still that user, and the owner of its directory in /proc would not tell. None for one that is gone.
+pub fn uid_now(pid: u32) -> Option<u32> {
     let status = told(pid, "status")?;
     let status = String::from_utf8_lossy(&status);
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let mut numbers = line.split_ascii_whitespace();
-    Some(numbers.next() == Some("0") && numbers.all(|number| number == "0"))
+    let numbers: Vec<u32> = line.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+    numbers.iter().copied().find(|&uid| uid != 0).or_else(|| numbers.first().copied())
 }
 
 fn name(pid: u32) -> String {
@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn this_process_is_looked_at_like_any_other() {
         let pid = std::process::id();
-        assert_eq!(is_root(pid), Some(nix::unistd::Uid::effective().is_root()));
+        assert_eq!(uid_now(pid), Some(nix::unistd::Uid::effective().as_raw()));
+        assert_eq!(uid_now(u32::MAX), None);
         assert!(Places::of(&Root::host()).is_here(pid, false));
         assert!(!Places::of(&Root::at("/proc")).is_here(pid, false));
         assert!(!name(pid).is_empty());
