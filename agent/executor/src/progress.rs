@@ -34,7 +34,10 @@ pub(crate) struct Watcher<'a> {
 #[derive(Debug)]
 pub(crate) struct Story {
     words: LastWords,
-    turn: Option<(String, Moment)>,
+    /// Whose turn it is, and who had one since the last look: they share the time since.
+    turn: Option<String>,
+    heard: Vec<String>,
+    last_look: Moment,
     timings: BTreeMap<String, Duration>,
     notes: Vec<String>,
     last_line: String,
@@ -49,6 +52,8 @@ impl Story {
         Self {
             words: LastWords::default(),
             turn: None,
+            heard: Vec::new(),
+            last_look: Moment::now(),
             timings: BTreeMap::new(),
             notes: Vec::new(),
             last_line: String::new(),
@@ -58,18 +63,28 @@ impl Story {
         }
     }
 
-    /// Ends the turn of a package, if one goes on.
-    fn end_turn(&mut self) {
-        if let Some((name, since)) = self.turn.take()
-            && (self.timings.len() < MAX_TIMINGS || self.timings.contains_key(&name))
-        {
-            *self.timings.entry(name).or_default() += since.elapsed();
+    /// Shares the time since the last look out.
+    fn share_time(&mut self) {
+        let time = self.last_look.elapsed();
+        self.last_look = Moment::now();
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.extend(self.turn.clone());
+        heard.sort();
+        heard.dedup();
+        let share = time / u32::try_from(heard.len().max(1)).unwrap_or(u32::MAX);
+        for name in heard {
+            if self.timings.len() < MAX_TIMINGS || self.timings.contains_key(&name) {
+                *self.timings.entry(name).or_default() += share;
+            }
         }
     }
 
+    fn begin_turn(&mut self, turn: Option<String>) {
+        self.heard.extend(std::mem::replace(&mut self.turn, turn));
+    }
+
     /// The packages that failed, how long each took, and what is to be noted.
-    pub(crate) fn end(mut self) -> (Vec<PackageFailureWire>, Vec<PackageTimingWire>, Vec<String>) {
-        self.end_turn();
+    pub(crate) fn end(self) -> (Vec<PackageFailureWire>, Vec<PackageTimingWire>, Vec<String>) {
         let timing = |(name, time): (String, Duration)| {
             let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             PackageTimingWire { name, milliseconds }
@@ -105,12 +120,11 @@ impl<'a> Watcher<'a> {
                 story.last_download = news.to_owned();
                 progress(ProgressWire::Download { permille, item: text::cut(text) });
             }
-            Some(StatusLine::Start) => story.end_turn(),
+            Some(StatusLine::Start) => story.begin_turn(None),
             Some(StatusLine::Package { name, permille, text }) => {
                 let name = text::cut(bare(name));
-                if story.turn.as_ref().is_none_or(|(turn, _)| *turn != name) {
-                    story.end_turn();
-                    story.turn = Some((name.clone(), Moment::now()));
+                if story.turn.as_ref() != Some(&name) {
+                    story.begin_turn(Some(name.clone()));
                 }
                 let action = action(text, &name);
                 progress(ProgressWire::Package { name, action, permille });
@@ -141,6 +155,7 @@ impl Watch for Watcher<'_> {
         if let Some(status) = status {
             while status.look(&mut |line| is_news |= Self::hear(story, *progress, line)) {}
         }
+        story.share_time();
         if is_news {
             story.next_stall = story.first_stall;
         }
@@ -155,7 +170,7 @@ impl Watch for Watcher<'_> {
             story.next_stall *= 2;
             let seconds = silence.as_secs();
             let last = story.last_line.clone();
-            let whose = story.turn.as_ref().map_or_else(String::new, |(name, _)| format!(" at {name}"));
+            let whose = story.turn.as_ref().map_or_else(String::new, |name| format!(" at {name}"));
             let note = format!("the package manager said nothing for {seconds} seconds{whose}: {last}");
             if story.next_stall == story.first_stall * 2 {
                 story.notes.push(note);

@@ -82,7 +82,7 @@ fn is_done(installed: &InstalledPackage, planned: &Version) -> bool {
 }
 
 /// dpkg's own three words.
-pub(crate) fn words(state: DpkgState) -> String {
+fn words(state: DpkgState) -> String {
     let want = match state.want {
         Want::Unknown => "unknown",
         Want::Install => "install",

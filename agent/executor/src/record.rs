@@ -17,8 +17,8 @@ use patchd_host::root::Root;
 use patchd_protocol::executor::{TransactionKind, TransactionRecord, TransactionState};
 use thiserror::Error;
 
-use crate::apt::lock::Guarded;
-use crate::{apt, log, text};
+use crate::transaction::wait::{self, Guarded};
+use crate::{log, text};
 
 /// The longest record, in bytes: 2,000 changes and the tail of an output.
 const MAX_RECORD: u64 = 4 << 20;
@@ -216,13 +216,14 @@ impl Records {
     }
 
     /// The record of a transaction. One without an outcome is running as long as anybody may be at work, and was
-    /// interrupted otherwise.
+    /// interrupted otherwise. An apt or a script at work may be what a dead executor started: whose it is can't be told,
+    /// and a wrong "running" is put right by asking again.
     pub(crate) fn find(&self, id: &str) -> Result<Option<TransactionRecord>, RecordError> {
         if let Some(outcome) = self.read(id, "outcome")? {
             return Ok(Some(outcome));
         }
         let Some(intent) = self.read(id, "intent")? else { return Ok(None) };
-        if self.is_locked()? || self.is_apt_at_work()? {
+        if self.is_locked()? || wait::blocker(&self.host, Guarded::Database).is_some() {
             return Ok(Some(TransactionRecord { state: TransactionState::Running, ..intent }));
         }
         // It may have ended between the two looks.
@@ -248,14 +249,6 @@ impl Records {
         let mut holder = String::new();
         file.take(200).read_to_string(&mut holder).map_err(self.lock_error())?;
         Err(RecordError::Busy { holder: text::cut(&holder) })
-    }
-
-    /// An apt at work may be the one that a dead executor started: whose it is can't be told, and a wrong "running" is
-    /// put right by asking again.
-    fn is_apt_at_work(&self) -> Result<bool, RecordError> {
-        let holder = apt::lock::holder(&self.host, Guarded::Database);
-        let place = || self.host.path("var/lib/dpkg/lock");
-        holder.map(|holder| holder.is_some()).map_err(|source| RecordError::Lock { path: place(), source })
     }
 
     fn is_locked(&self) -> Result<bool, RecordError> {

@@ -18,7 +18,6 @@ use patchd_protocol::executor::{
 };
 use serde_json::Value;
 
-use crate::apt::lock::Guarded;
 use crate::apt::{Apt, Licence};
 use crate::grant::Grants;
 use crate::observe::observe;
@@ -26,7 +25,8 @@ use crate::policy::Policy;
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
 use crate::transaction::recall::recall;
-use crate::transaction::{self, Order, wait};
+use crate::transaction::wait::{self, Guarded};
+use crate::transaction::{self, Order};
 use crate::{log, text};
 
 /// How long the lists' lock is waited for: whoever holds it fetches what is wanted.
@@ -98,7 +98,7 @@ fn carry_out(
             check_id("transaction", transaction)?;
             let _held = executor.hold(&format!("refresh {transaction}"))?;
             let mut notes = Vec::new();
-            wait::until_free(executor, &[Guarded::Lists], REFRESH_LOCK_WAIT, progress, &mut notes)?;
+            wait::until_free(executor, Guarded::Lists, REFRESH_LOCK_WAIT, progress, &mut notes)?;
             let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }

@@ -2,7 +2,6 @@
 //! vector; what may be asked, and when, is decided before.
 
 pub(crate) mod fetch;
-pub(crate) mod lock;
 mod refresh;
 mod simulation;
 pub(crate) mod status_fd;

@@ -10,13 +10,13 @@ pub(crate) mod wait;
 
 use std::time::Duration;
 
-use patchd_core::inventory::{Flag, Inventory, Status};
+use patchd_core::inventory::Inventory;
 use patchd_core::plan::Plan;
+use patchd_host::dpkg;
 use patchd_protocol::executor::{
     DownloadWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
 };
 
-use crate::apt::lock::Guarded;
 use crate::apt::{AptError, Licence, Work, fetch};
 use crate::child::{Ended, keep_end};
 use crate::clock::Moment;
@@ -25,8 +25,9 @@ use crate::record::{self, Held};
 use crate::refusal::Stop;
 use crate::transaction::checks::few;
 use crate::transaction::permission::{Permission, permission, time_left};
+use crate::transaction::wait::Guarded;
 use crate::verbs::{Executor, Progress};
-use crate::{log, read_back};
+use crate::{log, read_back, text};
 
 /// The longest that archives may take to be fetched. The end of the permission makes it shorter.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -104,7 +105,7 @@ fn prepare(
     let mut notes = Vec::new();
     wait::until_free(
         executor,
-        &[Guarded::Database],
+        Guarded::Database,
         time_left(executor, order, &permission),
         progress,
         &mut notes,
@@ -115,8 +116,13 @@ fn prepare(
     let simulated =
         executor.apt.simulate(order.plan, licence, &before).map_err(|error| Stop::failed(&error))?;
     checks::check_simulation(order.plan, &simulated)?;
-    let both = [Guarded::Archives, Guarded::Database];
-    wait::until_free(executor, &both, time_left(executor, order, &permission), progress, &mut notes)?;
+    wait::until_free(
+        executor,
+        Guarded::Archives,
+        time_left(executor, order, &permission),
+        progress,
+        &mut notes,
+    )?;
     let work = work(executor, order, &before, licence, time_left(executor, order, &permission));
     let download = download(executor, &work, time_left(executor, order, &permission), progress)?;
     let directory = executor.records.archives(order.id);
@@ -127,7 +133,7 @@ fn prepare(
     // Waiting and fetching take time: only what is allowed now counts, and what is installed now.
     let permission = self::permission(executor, order)?;
     let left = time_left(executor, order, &permission);
-    wait::until_free(executor, &[Guarded::Database], left, progress, &mut notes)?;
+    wait::until_free(executor, Guarded::Database, left, progress, &mut notes)?;
     let before = checks::sound_inventory(executor)?;
     checks::check_start(order.plan, &before)?;
     Ok(Prepared { before, licence, permission, download, notes })
@@ -201,7 +207,7 @@ fn outlast(
     if let Ok(Ended { code: None, .. }) = ended {
         record.notes.push("the package manager was ended by a signal".into());
     }
-    wait::until_free(executor, &[Guarded::Database], Duration::MAX, progress, &mut record.notes).is_ok()
+    wait::until_free(executor, Guarded::Database, Duration::MAX, progress, &mut record.notes).is_ok()
 }
 
 /// Reads back what came of it and records that.
@@ -216,7 +222,7 @@ fn finish(
     record.ended_at = Some((executor.now)());
     record.changes = read_back::changes(order.plan, &inventory);
     record.output_tail = executor.records.log_tail(order.id);
-    record.database = unsound(&inventory);
+    record.database = unsound(executor);
     match ended {
         Ok(ended) => record.exit_code = ended.code,
         Err(error) => {
@@ -296,11 +302,8 @@ fn work<'a>(
     Work { id: order.id, plan: order.plan, native: &before.native, licence, log, status, lock_wait }
 }
 
-/// The packages that are not as they should be, in dpkg's words.
-pub(crate) fn unsound(inventory: &Inventory) -> Vec<String> {
-    let is_unsound = |package: &&patchd_core::inventory::InstalledPackage| {
-        package.state.flag != Flag::Ok || package.state.status != Status::Installed
-    };
-    let packages = inventory.packages.iter().filter(is_unsound).take(MAX_UNSOUND);
-    packages.map(|package| format!("{}: {}", package.id, read_back::words(package.state))).collect()
+/// What is wrong with the package database, in a person's words.
+pub(crate) fn unsound(executor: &Executor) -> Vec<String> {
+    let findings = dpkg::audit::audit(&executor.root);
+    findings.iter().take(MAX_UNSOUND).map(|finding| text::cut(&finding.to_string())).collect()
 }

@@ -102,7 +102,7 @@ fn present(executor: &Executor, mut record: TransactionRecord) -> TransactionRec
         let mut words = LastWords::default();
         executor.records.log_lines(&record.id).iter().for_each(|line| words.line(line));
         record.failures = words.failures();
-        record.database = unsound(&inventory);
+        record.database = unsound(executor);
         record.notes.push("the executor died while this was under way".into());
     }
     record
@@ -111,8 +111,9 @@ fn present(executor: &Executor, mut record: TransactionRecord) -> TransactionRec
 /// Puts in order what executors left that died: marks that were to be given back, archives that nobody needs any more.
 pub(crate) fn clean_up(executor: &Executor, held: &Held) {
     marks::give_back_left(executor, held);
-    if unsound(&executor.inventory()).is_empty() {
-        for directory in executor.records.with_archives() {
+    let kept = executor.records.with_archives();
+    if !kept.is_empty() && unsound(executor).is_empty() {
+        for directory in kept {
             // They are tried again at the next transaction.
             let _ = archives::forget(&directory);
         }

@@ -1,15 +1,17 @@
 //! Waiting until nobody else works on packages, with an end, and with the name of whom it waits for.
 //!
-//! apt itself waits for the two locks of dpkg's database, and for no other; that too is asked of it, for one that is
+//! apt itself waits for the two locks of dpkg's database, and for nothing else; that too is asked of it, for one that is
 //! faster than we. Nobody is ended here.
 
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
+use patchd_host::dpkg::lock::Lock;
+use patchd_host::dpkg::quiet::{AtWork, Doing, watch};
+use patchd_host::root::Root;
 use patchd_protocol::executor::{ProgressWire, RefusalCode};
 
-use crate::apt::lock::{Guarded, holder};
 use crate::clock::Moment;
 use crate::refusal::Stop;
 use crate::verbs::{Executor, Progress};
@@ -18,23 +20,41 @@ use crate::verbs::{Executor, Progress};
 const PAUSE: Duration = Duration::from_millis(500);
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
-/// Who keeps packages from being changed.
-pub(crate) fn blocker(executor: &Executor, guarded: &[Guarded]) -> Result<Option<String>, Stop> {
-    for guarded in guarded {
-        let held = holder(&executor.root, *guarded).map_err(|error| Stop::Failed {
-            message: format!("can't look at the locks of packages: {error}"),
-        })?;
-        if let Some(holder) = held {
-            return Ok(Some(holder.to_string()));
+/// What nobody else may be at work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guarded {
+    /// Installed packages: by the locks of their database, or a script of theirs that lost its dpkg.
+    Database,
+    /// The same and apt's archives.
+    Archives,
+    /// The package lists.
+    Lists,
+}
+
+impl Guarded {
+    fn is_touched_by(self, one: &AtWork) -> bool {
+        match (&one.doing, self) {
+            (
+                Doing::Holds(Lock::Frontend | Lock::Database) | Doing::Runs(_),
+                Self::Database | Self::Archives,
+            )
+            | (Doing::Holds(Lock::Archives), Self::Archives)
+            | (Doing::Holds(Lock::Lists), Self::Lists) => true,
+            (Doing::Holds(_) | Doing::Runs(_), _) => false,
         }
     }
-    Ok(None)
+}
+
+/// Who is at work on it.
+pub(crate) fn blocker(root: &Root, guarded: Guarded) -> Option<String> {
+    let at_work = watch(root).at_work;
+    at_work.iter().find(|one| guarded.is_touched_by(one)).map(ToString::to_string)
 }
 
 /// Waits, `limit` at most. What it waited for is added to `notes`.
 pub(crate) fn until_free(
     executor: &Executor,
-    guarded: &[Guarded],
+    guarded: Guarded,
     limit: Duration,
     progress: &mut Progress<'_>,
     notes: &mut Vec<String>,
@@ -42,7 +62,7 @@ pub(crate) fn until_free(
     let started = Moment::now();
     let mut told: Option<Moment> = None;
     let mut last = None;
-    while let Some(holder) = blocker(executor, guarded)? {
+    while let Some(holder) = blocker(&executor.root, guarded) {
         let waited = started.elapsed();
         let is_stopping = executor.stopping.load(Ordering::Relaxed);
         if limit <= waited || is_stopping {
