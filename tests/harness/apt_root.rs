@@ -88,15 +88,18 @@ impl AptRoot {
             (&binaries.patchctl, "/usr/bin/patchctl"),
             (&binaries.patchd_executor, "/usr/libexec/patchd/patchd-executor"),
         ];
-        for (from, to) in wanted {
-            let to = self.at(to);
-            if let Some(parent) = to.parent() {
-                std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-            }
-            std::fs::copy(from, &to)
-                .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+        wanted.into_iter().try_for_each(|(from, to)| self.install(from, to))
+    }
+
+    /// Copies a file into the root, with its mode.
+    pub fn install(&self, from: &Path, to: &str) -> Result<()> {
+        let to = self.at(to);
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
         }
-        Ok(())
+        std::fs::copy(from, &to)
+            .map(|_| ())
+            .with_context(|| format!("copying {} to {}", from.display(), to.display()))
     }
 
     /// A command inside the root with process ids of its own; what it leaves behind dies with it.

@@ -26,6 +26,11 @@ impl Binaries {
     }
 }
 
+/// The root helper, which the scenarios of it alone need.
+pub fn executor() -> Result<PathBuf> {
+    fresh("patchd-executor")
+}
+
 /// The one that needs no other.
 pub fn patchctl() -> Result<PathBuf> {
     fresh("patchctl")

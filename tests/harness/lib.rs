@@ -10,6 +10,7 @@ mod base_root;
 pub mod binaries;
 pub mod booted;
 pub mod command;
+pub mod executor_client;
 pub mod fake_http;
 pub mod oracle;
 pub mod outcome;

@@ -2,110 +2,38 @@
 //! what dpkg tells.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::Child;
 
-use anyhow::{Context, Result, bail};
-use patchd_core::plan::Plan;
-use patchd_protocol::executor::{
-    MAX_ID, PROTOCOL, PlanWire, PlannedChangeWire, RefusalCode, Reply, Request, TransactionRecord,
-    TransactionState, Verb, digest,
-};
-use patchd_protocol::frame::{self, MAX_REPLY, MAX_REQUEST};
+use anyhow::{Result, bail};
+use patchd_protocol::executor::{MAX_ID, PlanWire, RefusalCode, Reply, TransactionState, Verb};
 use patchd_tests::apt_root::AptRoot;
-use patchd_tests::binaries::Binaries;
+use patchd_tests::executor_client::{ALWAYS, Client, apply, change, done, plan, root_with_executor};
 use patchd_tests::outcome::is_root_or_skipped;
-use patchd_tests::repository::{LocalRepository, Suite, ToyPackage, architecture};
+use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
 
-/// Two windows that overlap, so that at no time of day a cutoff is near.
-const ALWAYS: &str = "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
-                      [[window]]\nname = \"two\"\nschedule = \"daily 12:00 +24h\"\n";
 /// Open for a second of a day.
-const NEVER_NOW: &str = "[[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";
-
-/// An executor in a root, with our end of its socket.
-struct Client {
-    child: Child,
-    stream: UnixStream,
-}
-
-impl Client {
-    fn start(root: &AptRoot) -> Result<Self> {
-        let (stream, theirs) = UnixStream::pair()?;
-        let mut command = root.direct_command(["/usr/libexec/patchd/patchd-executor"]);
-        let log = File::options().create(true).append(true).open(root.at("/executor.log"))?;
-        let child = command.stdin(OwnedFd::from(theirs)).stdout(log.try_clone()?).stderr(log).spawn()?;
-        Ok(Self { child, stream })
-    }
-
-    fn send(&mut self, verb: Verb) -> Result<()> {
-        let request = Request { protocol: PROTOCOL, run: "run-1".into(), verb };
-        frame::write(&mut self.stream, &request, MAX_REQUEST).context("sending a request")
-    }
-
-    /// The next reply that is no progress.
-    fn receive(&mut self) -> Result<Reply> {
-        loop {
-            match frame::read(&mut self.stream, MAX_REPLY)?.context("the executor hung up")? {
-                Reply::Progress { .. } => {}
-                reply => return Ok(reply),
-            }
-        }
-    }
-
-    fn ask(&mut self, verb: Verb) -> Result<Reply> {
-        self.send(verb)?;
-        self.receive()
-    }
-
-    fn apply(&mut self, id: &str, plan: &PlanWire) -> Result<Reply> {
-        let digest = digest(&Plan::try_from(plan)?);
-        self.ask(Verb::Apply { transaction: id.into(), plan: plan.clone(), digest })
-    }
-
-    /// Hangs up, and the executor ends by itself.
-    fn end(mut self) -> Result<()> {
-        drop(self.stream);
-        let status = self.child.wait()?;
-        if !status.success() {
-            bail!("the executor ended with {status}");
-        }
-        Ok(())
-    }
-}
-
-/// A change of a package of the root's own architecture, or of all.
-fn change(name: &str, from: Option<&str>, to: &str) -> Result<PlannedChangeWire> {
-    let architecture = if name.ends_with("-doc") { "all".into() } else { architecture()? };
-    Ok(PlannedChangeWire { name: name.into(), architecture, from: from.map(str::to_owned), to: to.into() })
-}
-
-fn plan<const N: usize>(changes: [Result<PlannedChangeWire>; N]) -> Result<PlanWire> {
-    Ok(PlanWire { changes: changes.into_iter().collect::<Result<_>>()? })
-}
-
-fn applied(reply: Reply) -> Result<TransactionRecord> {
-    match reply {
-        Reply::Applied(record) => Ok(record),
-        other => bail!("not applied: {other:?}"),
-    }
-}
+const NEVER_NOW: &str = "[clock]\nrequire_synchronised = false\n\
+                         [[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";
 
 #[track_caller]
 fn check_refused(reply: &Reply, expected: RefusalCode, part: &str) {
     assert!(
-        matches!(reply, Reply::Refused { code, message } if *code == expected && message.contains(part)),
+        matches!(reply, Reply::Refused(refusal) if refusal.code == expected && refusal.message.contains(part)),
         "{reply:?}"
     );
 }
 
+/// The names of the packages that a refusal blames.
+fn blamed(reply: &Reply) -> Vec<&str> {
+    match reply {
+        Reply::Refused(refusal) => refusal.blamed.iter().map(|package| package.name.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A root with `app` (which needs `library`, so that is automatic), `doc`, `conffile` and `broken` at 1.0, and their
 /// updates on sale.
-fn root_with_updates(binaries: &Binaries) -> Result<(AptRoot, LocalRepository)> {
-    let root = AptRoot::fresh()?;
-    root.install_binaries(binaries)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS)?;
+fn root_with_updates() -> Result<(AptRoot, LocalRepository)> {
+    let root = root_with_executor()?;
     let repository = LocalRepository::create(&root)?;
     let settings = |text: &str| ("/etc/lab-conffile.conf", format!("{text}\n"));
     let conffile = |version: &str| {
@@ -144,7 +72,7 @@ fn the_real_apt_carries_a_plan_out_and_the_same_id_is_answered_from_the_record()
     if !is_root_or_skipped() {
         return Ok(());
     }
-    let (root, _repository) = root_with_updates(&Binaries::find()?)?;
+    let (root, _repository) = root_with_updates()?;
     let mut client = Client::start(&root)?;
     let Reply::Refreshed(refresh) = client.ask(Verb::Refresh { transaction: "r.refresh".into() })? else {
         bail!("not refreshed")
@@ -172,10 +100,10 @@ fn the_real_apt_carries_a_plan_out_and_the_same_id_is_answered_from_the_record()
         change("lab-library", Some("1.0"), "1.1"),
         change("lab-new", None, "1.1"),
     ])?;
-    let settled = PlanWire { changes: simulated.changes };
+    let settled = PlanWire { changes: simulated.changes, removals: vec![] };
     assert_eq!(settled, expected);
 
-    let record = applied(client.apply("r.apply", &settled)?)?;
+    let record = done(client.apply("r.apply", &settled)?)?;
     assert_eq!(
         (record.state, record.exit_code),
         (TransactionState::Ended, Some(0)),
@@ -194,8 +122,8 @@ fn the_real_apt_carries_a_plan_out_and_the_same_id_is_answered_from_the_record()
     // Another executor, as after a restart: the record answers, and apt's own history has one entry for it.
     client.end()?;
     let mut client = Client::start(&root)?;
-    assert_eq!(applied(client.apply("r.apply", &settled)?)?, record);
-    assert_eq!(client.ask(Verb::Recall { transaction: "r.apply".into() })?, Reply::Recalled(Some(record)));
+    assert_eq!(done(client.apply("r.apply", &settled)?)?, record);
+    assert_eq!(client.recall("r.apply", 60)?, record);
     client.end()?;
     let history = root.read("/var/log/apt/history.log")?;
     assert_eq!(history.matches("lab-app=1:1.1~rc1").count(), 1, "{history}");
@@ -207,11 +135,11 @@ fn a_package_that_fails_is_told_from_those_that_are_done() -> Result<()> {
     if !is_root_or_skipped() {
         return Ok(());
     }
-    let (root, _repository) = root_with_updates(&Binaries::find()?)?;
+    let (root, _repository) = root_with_updates()?;
     root.run(["apt-get", "update"])?;
     let mut client = Client::start(&root)?;
     let plan = plan([change("lab-broken", Some("1.0"), "1.1"), change("lab-doc", Some("1.0"), "1.1")])?;
-    let record = applied(client.apply("r.apply", &plan)?)?;
+    let record = done(client.apply("r.apply", &plan)?)?;
     client.end()?;
     assert_eq!(record.exit_code, Some(100));
     let told: Vec<_> = record
@@ -229,7 +157,7 @@ fn what_policy_forbids_leaves_the_host_as_it_was() -> Result<()> {
     if !is_root_or_skipped() {
         return Ok(());
     }
-    let (root, repository) = root_with_updates(&Binaries::find()?)?;
+    let (root, repository) = root_with_updates()?;
     root.run(["apt-get", "update"])?;
     let doc = plan([change("lab-doc", Some("1.0"), "1.1")])?;
     let mut client = Client::start(&root)?;
@@ -244,7 +172,9 @@ fn what_policy_forbids_leaves_the_host_as_it_was() -> Result<()> {
     root.run(["chown", "root", "/etc/patchd"])?;
 
     root.run(["apt-mark", "hold", "lab-doc"])?;
-    check_refused(&client.apply("r.1", &doc)?, RefusalCode::PlanDiffers, "Held packages");
+    let held = client.apply("r.1", &doc)?;
+    check_refused(&held, RefusalCode::PlanDiffers, "lab-doc:all is held");
+    assert_eq!(blamed(&held), ["lab-doc"]);
     root.run(["apt-mark", "unhold", "lab-doc"])?;
 
     let conflict =
@@ -267,15 +197,14 @@ fn archives_that_are_gone_are_noticed_before_anything_changes() -> Result<()> {
     if !is_root_or_skipped() {
         return Ok(());
     }
-    let (root, _repository) = root_with_updates(&Binaries::find()?)?;
+    let (root, _repository) = root_with_updates()?;
     root.run(["apt-get", "update"])?;
     std::fs::remove_dir_all(root.at("/srv/repo/pool/lab-security"))?;
     let mut client = Client::start(&root)?;
-    let reply = client.apply("r.apply", &plan([change("lab-doc", Some("1.0"), "1.1")])?)?;
-    assert!(
-        matches!(&reply, Reply::Failed { message } if message.contains("nothing was changed")),
-        "{reply:?}"
-    );
+    let both = plan([change("lab-doc", Some("1.0"), "1.1"), change("lab-broken", Some("1.0"), "1.1")])?;
+    let reply = client.apply("r.apply", &both)?;
+    check_refused(&reply, RefusalCode::Download, "nothing was changed");
+    assert_eq!(blamed(&reply), ["lab-broken", "lab-doc"]);
     let failed = client.ask(Verb::Refresh { transaction: "r.refresh".into() })?;
     assert!(matches!(&failed, Reply::Refreshed(refresh) if refresh.failures.is_empty()), "{failed:?}");
     std::fs::remove_dir_all(root.at("/srv/repo/dists/lab-security"))?;
@@ -294,7 +223,7 @@ fn an_executor_that_is_killed_leaves_apt_to_finish_and_its_successor_tells() -> 
     if !is_root_or_skipped() {
         return Ok(());
     }
-    let (root, repository) = root_with_updates(&Binaries::find()?)?;
+    let (root, repository) = root_with_updates()?;
     // The installation waits until the test has killed the executor: a pipe that the test opens for writing later.
     let slow = ToyPackage::new("lab-doc", "1.1")
         .architecture_independent()
@@ -306,35 +235,21 @@ fn an_executor_that_is_killed_leaves_apt_to_finish_and_its_successor_tells() -> 
     }
     let doc = plan([change("lab-doc", Some("1.0"), "1.1")])?;
     let mut client = Client::start(&root)?;
-    let apply = Verb::Apply {
-        transaction: "r.apply".into(),
-        plan: doc.clone(),
-        digest: digest(&Plan::try_from(&doc)?),
-    };
-    client.send(apply)?;
+    client.send(apply("r.apply", &doc)?)?;
     assert_eq!(root.read("/reached")?, "reached\n");
-    client.child.kill()?;
-    client.child.wait()?;
+    client.kill()?;
 
     // apt is still at work: the successor doesn't start a second one, and doesn't call the first one dead.
     let mut successor = Client::start(&root)?;
-    let recalled = successor.ask(Verb::Recall { transaction: "r.apply".into() })?;
-    let Reply::Recalled(Some(record)) = recalled else { bail!("not recalled: {recalled:?}") };
-    assert_eq!(record.state, TransactionState::Running);
+    assert_eq!(successor.recall("r.apply", 0)?.state, TransactionState::Running);
     check_refused(&successor.apply("r.apply", &doc)?, RefusalCode::Busy, "is running");
 
+    successor.send(Verb::Recall { transaction: "r.apply".into(), wait_seconds: 60 })?;
     drop(File::options().write(true).open(root.at("/gate"))?);
-    let record = loop {
-        let recalled = successor.ask(Verb::Recall { transaction: "r.apply".into() })?;
-        let Reply::Recalled(Some(record)) = recalled else { bail!("not recalled: {recalled:?}") };
-        if record.state != TransactionState::Running {
-            break record;
-        }
-        std::thread::yield_now();
-    };
+    let Reply::Recalled(Some(record)) = successor.receive()? else { bail!("not recalled") };
     assert_eq!((record.state, record.ended_at), (TransactionState::Interrupted, None));
     assert!(record.changes.iter().all(|change| change.done), "{record:?}");
-    assert_eq!(applied(successor.apply("r.apply", &doc)?)?, record);
+    assert_eq!(done(successor.apply("r.apply", &doc)?)?, record);
     successor.end()?;
     assert_eq!(root.dpkg("lab-doc")?, "1.1|install ok installed");
     Ok(())
