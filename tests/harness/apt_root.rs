@@ -1,8 +1,9 @@
 //! A disposable Debian or Ubuntu root with a real apt and dpkg, of the release that the machine itself runs, so that
 //! binaries built here run in it.
 //!
-//! Each test lays a fresh overlay on a base (see `base_root`). The overlay and its memory file system live in a mount namespace of the calling thread: nothing is mounted where the
-//! machine can see it, and nothing is left of it when the test dies. The root shares the machine's network.
+//! Each test lays a fresh overlay on a base (see `base_root`), or many on a root that it has sealed. Overlays and their
+//! memory file systems live in a mount namespace of the calling thread: nothing is mounted where the machine can see it,
+//! and nothing is left of it when the test dies. The root shares the machine's network.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -21,8 +22,30 @@ use crate::place;
 /// A root of its own for one test.
 #[derive(Debug)]
 pub struct AptRoot {
+    /// Gone before the memory that it lies in.
+    overlay: Overlay,
+    memory: Memory,
+    /// The directories below, the topmost first, as overlayfs takes them.
+    below: String,
+}
+
+/// A root that is finished: nothing writes to it any more, and fresh roots are laid on it in milliseconds.
+#[derive(Debug)]
+pub struct SealedRoot {
+    _memory: Memory,
+    below: String,
+}
+
+/// A mounted overlay.
+#[derive(Debug)]
+struct Overlay {
     merged: PathBuf,
-    scratch: tempfile::TempDir,
+}
+
+/// A memory file system.
+#[derive(Debug)]
+struct Memory {
+    directory: tempfile::TempDir,
 }
 
 impl AptRoot {
@@ -39,35 +62,39 @@ impl AptRoot {
 
     fn on(base: Base) -> Result<Self> {
         let base = base.directory()?;
-        let scratch = place::scratch("root")?;
         unshare(CloneFlags::CLONE_NEWNS).context("leaving the machine's mount namespace")?;
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
             .context("making mounts private")?;
-        mount(Some("tmpfs"), scratch.path(), Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-            .context("mounting a memory file system for a root")?;
-        scatter_inodes(scratch.path())?;
-        let part = |name: &str| -> Result<PathBuf> {
-            let path = scratch.path().join(name);
-            std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
-            Ok(path)
-        };
-        let (upper, work, merged) = (part("upper")?, part("work")?, part("merged")?);
-        let options =
-            format!("lowerdir={},upperdir={},workdir={}", base.display(), upper.display(), work.display());
+        Self::above(base.display().to_string())
+    }
+
+    /// Lays an overlay in fresh memory. The calling thread is in a mount namespace of its own.
+    fn above(below: String) -> Result<Self> {
+        let memory = Memory::fresh()?;
+        let (upper, work, merged) = (memory.part("upper")?, memory.part("work")?, memory.part("merged")?);
+        let options = format!("lowerdir={below},upperdir={},workdir={}", upper.display(), work.display());
         mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-            .with_context(|| format!("laying an overlay on {}", base.display()))?;
-        Ok(Self { merged, scratch })
+            .with_context(|| format!("laying an overlay on {below}"))?;
+        Ok(Self { overlay: Overlay { merged }, memory, below })
+    }
+
+    /// Ends this root and keeps what is in it, for others to be laid on.
+    pub fn seal(self) -> Result<SealedRoot> {
+        let Self { overlay, memory, below } = self;
+        drop(overlay);
+        let upper = memory.directory.path().join("upper");
+        Ok(SealedRoot { _memory: memory, below: format!("{}:{below}", upper.display()) })
     }
 
     /// Where it lies, for programs outside it.
     pub fn path(&self) -> &Path {
-        &self.merged
+        &self.overlay.merged
     }
 
     /// A path inside the root, as seen from outside.
     pub fn at(&self, path: &str) -> PathBuf {
-        self.merged.join(path.trim_start_matches('/'))
+        self.overlay.merged.join(path.trim_start_matches('/'))
     }
 
     /// Writes a file with its directories. Mode 644.
@@ -106,7 +133,7 @@ impl AptRoot {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = command::command("unshare");
         command.args(["--fork", "--pid", "--kill-child", "--mount-proc", "--wd=/"]);
-        command.arg(format!("--root={}", self.merged.display())).arg("--").args(arguments);
+        command.arg(format!("--root={}", self.overlay.merged.display())).arg("--").args(arguments);
         command.env("HOME", "/root").env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
@@ -114,7 +141,7 @@ impl AptRoot {
     /// A command inside the root that keeps the process id that it is started with, for signals.
     pub fn direct_command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = command::command("chroot");
-        command.arg(&self.merged).args(arguments).env("HOME", "/root");
+        command.arg(&self.overlay.merged).args(arguments).env("HOME", "/root");
         command
     }
 
@@ -130,12 +157,41 @@ impl AptRoot {
     }
 }
 
-impl Drop for AptRoot {
+impl SealedRoot {
+    /// Lays a fresh root on it, for the thread that made it.
+    pub fn fresh(&self) -> Result<AptRoot> {
+        AptRoot::above(self.below.clone())
+    }
+}
+
+impl Memory {
+    fn fresh() -> Result<Self> {
+        let directory = place::scratch("root")?;
+        mount(Some("tmpfs"), directory.path(), Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+            .context("mounting a memory file system for a root")?;
+        let memory = Self { directory };
+        scatter_inodes(memory.directory.path())?;
+        Ok(memory)
+    }
+
+    fn part(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+// The namespace ends with the thread; detaching now lets the directory go at once. A failure leaves an empty directory
+// below the target directory and nothing else.
+impl Drop for Overlay {
     fn drop(&mut self) {
-        // The namespace ends with the thread; detaching now lets the directory go at once. A failure leaves an empty
-        // directory below the target directory and nothing else.
         let _ = umount2(&self.merged, MntFlags::MNT_DETACH);
-        let _ = umount2(self.scratch.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = umount2(self.directory.path(), MntFlags::MNT_DETACH);
     }
 }
 

@@ -20,3 +20,9 @@ pub fn is_root_or_skipped() -> bool {
     }
     is_root
 }
+
+/// What a person may want to read of a test that passed.
+#[expect(clippy::print_stderr, reason = "the test runner keeps it")]
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The directory of the built binaries: `target/debug`. The running test is `target/debug/deps/scenarios-…`.
+/// The directory of the built binaries: `target/debug`. Tests run from `target/debug/deps`, programs from beside them.
 pub fn profile_directory() -> Result<PathBuf> {
-    let test = std::env::current_exe().context("asking where the running test is")?;
-    let directory = test.ancestors().nth(2).context("the running test lies in no target directory")?;
-    Ok(directory.into())
+    let own = std::env::current_exe().context("asking where the running test is")?;
+    let directory = own.parent().filter(|directory| !directory.ends_with("deps"));
+    let directory = directory.or_else(|| own.ancestors().nth(2));
+    Ok(directory.context("the running test lies in no target directory")?.into())
 }
 
 /// The target directory.

@@ -44,6 +44,7 @@ pub struct ToyPackage {
     files: Vec<(String, String)>,
     conffiles: Vec<String>,
     scripts: Vec<(&'static str, String)>,
+    control_files: Vec<(&'static str, String)>,
 }
 
 impl ToyPackage {
@@ -57,6 +58,7 @@ impl ToyPackage {
             files: vec![(format!("/usr/share/{name}/version"), format!("{version}\n"))],
             conffiles: Vec::new(),
             scripts: Vec::new(),
+            control_files: Vec::new(),
         }
     }
 
@@ -83,7 +85,19 @@ impl ToyPackage {
         self
     }
 
-    /// Adds a maintainer script: `postinst`, `preinst`, `prerm` or `postrm`.
+    /// Adds a file.
+    pub fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.push((path.into(), content.into()));
+        self
+    }
+
+    /// Adds a file beside the control file that is no script: `triggers` or `templates`.
+    pub fn control_file(mut self, name: &'static str, content: &str) -> Self {
+        self.control_files.push((name, content.into()));
+        self
+    }
+
+    /// Adds a maintainer script: `postinst`, `preinst`, `prerm`, `postrm` or `config`.
     pub fn script(mut self, name: &'static str, body: &str) -> Self {
         self.scripts.push((name, format!("#!/bin/sh\nset -e\n{body}\n")));
         self
@@ -111,6 +125,9 @@ impl ToyPackage {
         }
         for (path, content) in &self.files {
             write(&tree.join(path.trim_start_matches('/')), content.as_bytes())?;
+        }
+        for (name, content) in &self.control_files {
+            write(&tree.join("DEBIAN").join(name), content.as_bytes())?;
         }
         for (script, body) in &self.scripts {
             let path = tree.join("DEBIAN").join(script);

@@ -10,5 +10,6 @@ mod s3;
 mod s3_requests;
 mod scan;
 mod schemas;
+mod sweep;
 mod toys;
 mod units;
