@@ -7,6 +7,7 @@
 mod bench;
 mod gate;
 mod setup;
+mod sweep;
 mod tally;
 #[cfg(test)]
 mod tidy;
@@ -31,6 +32,8 @@ enum Task {
     Test,
     /// Install what the tests need, and nothing else.
     Setup,
+    /// Cut runs at point after point in disposable roots, and judge what is left; exits 1 unless all is well
+    Sweep(sweep::SweepArguments),
     /// Measure ours beside the peer on this machine's own database and lists.
     Bench(bench::BenchArguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match Arguments::parse().task {
         Task::Test => gate::run(&workspace),
         Task::Bench(arguments) => bench::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
+        Task::Sweep(arguments) => sweep::run(&workspace, &arguments),
         Task::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
     });
     exit(result)
