@@ -5,7 +5,9 @@
 
 mod architecture;
 pub mod audit;
+pub mod conffiles;
 mod database;
+mod diversions;
 mod entry;
 mod info;
 pub mod lock;

@@ -17,6 +17,7 @@ mod apt_machine;
 mod apt_random;
 mod apt_roots;
 mod apt_ties;
+mod conffiles;
 mod corpus;
 mod dpkg_audit;
 mod dpkg_damage;
