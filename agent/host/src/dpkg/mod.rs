@@ -10,6 +10,7 @@ mod database;
 mod diversions;
 mod entry;
 mod info;
+pub mod leftovers;
 pub mod lock;
 mod marks;
 pub mod quiet;

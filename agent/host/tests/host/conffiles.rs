@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use patchd_core::package::{Architecture, PackageId, PackageName};
 use patchd_host::dpkg::conffiles::{Conffiles, Edit, Md5, Recorded};
+use patchd_host::dpkg::leftovers::leftovers;
 use patchd_host::root::Root;
 
 use crate::support::{Answer, put, run};
@@ -189,4 +190,29 @@ fn records_are_found_where_dpkg_finds_them() {
         put(root, &format!("{path}.aside"), aside);
         assert_eq!(toys.check("moved aside", name, "2", "", &[(&path, "two\n")]), aside == "mine\n");
     }
+}
+
+#[test]
+fn what_was_not_taken_is_found_beside_the_file() {
+    let Some(toys) = toys() else {
+        return;
+    };
+    let root = &toys.root;
+    let files = [("/etc/plain", "one\n"), ("/etc/linked", "one\n"), ("/etc/taken", "one\n")];
+    toys.install("left", "1", "", &files);
+    put(root, "etc/plain", "mine\n");
+    put(root, "srv/target", "mine\n");
+    toys.link("/srv/target", "etc/linked");
+    put(root, "etc/plain.ucf-dist", "");
+    put(root, "etc/plain.bak", "");
+    let new = toys.build("left", "2", "", &files.map(|(path, _)| (path, "two\n")));
+    let answer = toys.dpkg(&["--force-confdef", "--force-confold", "-i", new.to_str().unwrap()]);
+    assert_eq!(answer.code, Some(0), "{}", answer.errors);
+    let (known, _) = Conffiles::read(root);
+    let found: Vec<_> = leftovers(root, &known, [&toys.id("left")]).into_iter().map(|one| one.path).collect();
+    let expected = ["/etc/linked.dpkg-new", "/etc/plain.dpkg-dist", "/etc/plain.ucf-dist"];
+    assert_eq!(found, expected.map(PathBuf::from));
+    let edited = known.edited(root, [&toys.id("left")]);
+    let edited: Vec<_> = edited.iter().map(|one| (one.path.to_str().unwrap(), &one.edit)).collect();
+    assert_eq!(edited, [("/etc/linked", &Edit::Linked), ("/etc/plain", &Edit::Changed)]);
 }
