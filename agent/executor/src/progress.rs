@@ -20,13 +20,16 @@ use crate::verbs::{Progress, output};
 /// After how long a silence a stall is told, if nothing else is asked for; then after twice that, and so on.
 pub(crate) const STALL: Duration = Duration::from_secs(5 * 60);
 
+/// How much of what was said before is told to one who comes later, in bytes.
+const LAST_NEWS: u64 = 500;
+
 /// The most packages whose times are kept.
 const MAX_TIMINGS: usize = 4_000;
 
 /// The ear on one run.
 pub(crate) struct Watcher<'a> {
     progress: &'a mut Progress<'a>,
-    status: Option<Follower>,
+    status: Follower,
     story: Story,
 }
 
@@ -94,13 +97,22 @@ impl Story {
 }
 
 impl<'a> Watcher<'a> {
-    /// `status` is the file that apt's status descriptor writes.
+    /// Of a run that is about to begin. `status` is the file that apt's status descriptor writes.
     pub(crate) fn new(
         progress: &'a mut Progress<'a>,
-        status: Option<&Path>,
+        status: &Path,
         first_stall: Duration,
     ) -> io::Result<Self> {
-        let status = status.map(Follower::of_status).transpose()?;
+        Ok(Self { progress, status: Follower::of_status(status)?, story: Story::new(first_stall) })
+    }
+
+    /// Of one that goes on: where it is now is told first.
+    pub(crate) fn attach(
+        progress: &'a mut Progress<'a>,
+        status: &Path,
+        first_stall: Duration,
+    ) -> io::Result<Self> {
+        let status = Follower::of_status_since(status, LAST_NEWS)?;
         Ok(Self { progress, status, story: Story::new(first_stall) })
     }
 
@@ -152,9 +164,7 @@ impl Watch for Watcher<'_> {
     fn look(&mut self) -> bool {
         let Self { progress, status, story } = self;
         let mut is_news = false;
-        if let Some(status) = status {
-            while status.look(&mut |line| is_news |= Self::hear(story, *progress, line)) {}
-        }
+        while status.look(&mut |line| is_news |= Self::hear(story, *progress, line)) {}
         story.share_time();
         if is_news {
             story.next_stall = story.first_stall;
@@ -205,7 +215,7 @@ mod tests {
         let path = directory.path().join("status");
         let mut told = Vec::new();
         let mut progress = |progress| told.push(progress);
-        let mut watcher = Watcher::new(&mut progress, Some(&path), first_stall).unwrap();
+        let mut watcher = Watcher::new(&mut progress, &path, first_stall).unwrap();
         let mut file = std::fs::File::options().append(true).open(&path).unwrap();
         file.write_all(status.as_bytes()).unwrap();
         lines.iter().for_each(|line| watcher.line(line));

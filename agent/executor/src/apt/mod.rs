@@ -163,7 +163,7 @@ impl Apt {
             &status_option(&status),
             "update",
         ];
-        let mut watcher = Watcher::new(progress, Some(&path), self.stall).map_err(AptError::Output)?;
+        let mut watcher = Watcher::new(progress, &path, self.stall).map_err(AptError::Output)?;
         let patience = Patience::Limited { total: REFRESH_LIMIT, silence: self.fetch_silence };
         let said =
             self.ask(&fixed.map(str::to_owned), "refresh", patience, &mut watcher, &[status.as_fd()])?;

@@ -53,6 +53,13 @@ impl Follower {
         Self::open(path, Kind::Status)
     }
 
+    /// The same from a little before: what was last said of something that began earlier.
+    pub(crate) fn of_status_since(path: &Path, bytes: u64) -> io::Result<Self> {
+        let mut follower = Self::open(path, Kind::Status)?;
+        follower.position = follower.position.saturating_sub(bytes);
+        Ok(follower)
+    }
+
     fn open(path: &Path, kind: Kind) -> io::Result<Self> {
         let file = open_to_append(path)?;
         let position = file.metadata()?.len();

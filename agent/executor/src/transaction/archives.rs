@@ -12,6 +12,8 @@ use patchd_host::durable::create_directories;
 use patchd_host::problem_list::ProblemList;
 use patchd_host::root::Root;
 
+use crate::log;
+
 /// Where apt has the archives that it fetched.
 pub(crate) fn cache(root: &Root) -> PathBuf {
     let conf = Conf::read(root, &mut ProblemList::new("apt's settings"));
@@ -58,11 +60,13 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(&partial, to)
 }
 
-/// Forgets the archives of a transaction.
-pub(crate) fn forget(directory: &Path) -> io::Result<()> {
+/// Forgets the archives of a transaction. What can't be removed is tried again after the next one.
+pub(crate) fn forget(directory: &Path) {
     match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warning(format_args!("{} can't be removed: {error}", directory.display()));
+        }
+        _ => {}
     }
 }
 
@@ -132,8 +136,8 @@ mod tests {
         assert_eq!(names, ["app_1%3a1.1~rc1+b2_amd64.deb", "doc_2_all.deb"]);
         let inode = |path: PathBuf| std::fs::metadata(path).unwrap().ino();
         assert_eq!(inode(kept.join("doc_2_all.deb")), inode(cache.join("doc_2_all.deb")));
-        forget(&kept).unwrap();
-        forget(&kept).unwrap();
+        forget(&kept);
+        forget(&kept);
         assert!(!kept.exists() && cache.join("doc_2_all.deb").exists());
     }
 

@@ -1,11 +1,12 @@
 //! Every rule that a plan is held against before anything is touched. What breaks one is named, so that the rest of a
 //! run can go on without it.
 
-use patchd_core::inventory::{Flag, Inventory, Want};
+use patchd_core::inventory::{Inventory, Want};
 use patchd_core::package::{PackageId, Version};
 use patchd_core::plan::Plan;
 use patchd_core::problem::ProblemKind;
 use patchd_core::version::VersionScheme;
+use patchd_host::dpkg::audit::{Finding, audit};
 use patchd_protocol::config::ApplySettings;
 use patchd_protocol::executor::{PackageWire, RefusalCode};
 
@@ -50,16 +51,14 @@ pub(crate) fn sound_inventory(executor: &Executor) -> Result<Inventory, Stop> {
     if let Some(problem) = inventory.problems.iter().find(|problem| is_doubtful(problem.kind)) {
         return Err(Stop::Failed { message: format!("the package database is in doubt: {problem}") });
     }
-    if let Some(problem) = inventory.problems.iter().find(|problem| problem.kind == ProblemKind::Interrupted)
-    {
-        return Err(Stop::refused(RefusalCode::Interrupted, problem.to_string()));
-    }
-    // apt would plan around these, or refuse everything.
-    let is_cut =
-        |package: &&patchd_core::inventory::InstalledPackage| package.state.flag == Flag::ReinstallRequired;
-    if let Some(package) = inventory.packages.iter().find(is_cut) {
-        let message = format!("{} was cut half way and must be reinstalled first", package.id);
-        return Err(Stop::refused(RefusalCode::Interrupted, message));
+    // apt refuses to work with these, or plans around them. What is merely not configured it configures on the way.
+    let is_cut = |finding: &&Finding| match finding {
+        Finding::Journal => true,
+        Finding::Package { damage, .. } => damage.needs_archive(),
+        Finding::Unreadable(_) => false,
+    };
+    if let Some(cut) = audit(&executor.root).iter().find(is_cut) {
+        return Err(Stop::refused(RefusalCode::Interrupted, cut.to_string()));
     }
     Ok(inventory)
 }

@@ -72,7 +72,7 @@ pub(crate) fn apply(
     let prepared = prepare(executor, order, &held, progress);
     if prepared.is_err() {
         // Nothing was changed: what was fetched for it is apt's to keep.
-        let _ = archives::forget(&executor.records.archives(order.id));
+        archives::forget(&executor.records.archives(order.id));
     }
     carry_out(executor, order, prepared?, &held, progress)
 }
@@ -191,7 +191,7 @@ fn install(
     work: &Work<'_>,
     progress: &mut Progress<'_>,
 ) -> (Result<Ended, AptError>, Option<Story>) {
-    match Watcher::new(progress, Some(&work.status), executor.apt.stall) {
+    match Watcher::new(progress, &work.status, executor.apt.stall) {
         Ok(mut watcher) => (executor.apt.install(work, &mut watcher, None), Some(watcher.into_story())),
         Err(error) => (Err(AptError::Output(error)), None),
     }
@@ -244,7 +244,7 @@ fn finish(
         return;
     }
     if record.database.is_empty() {
-        let _ = archives::forget(&executor.records.archives(order.id));
+        executor.records.with_archives().iter().for_each(|directory| archives::forget(directory));
     }
     // Bounded while it ran, unless the executor that ran it died.
     let _ = keep_end(&executor.records.log(order.id));
@@ -261,7 +261,7 @@ fn download(
     let cache = archives::cache(&executor.root);
     let cached = || archives::cached_bytes(&cache, work.plan, work.native.as_str());
     let (before, said, started) = (cached(), executor.records.log_length(work.id), Moment::now());
-    let opened = Watcher::new(progress, Some(&work.status), executor.apt.stall).map_err(AptError::Output);
+    let opened = Watcher::new(progress, &work.status, executor.apt.stall).map_err(AptError::Output);
     let ended =
         opened.and_then(|mut watcher| executor.apt.download(work, left.min(DOWNLOAD_LIMIT), &mut watcher));
     let ended = ended.map_err(|error| Stop::failed(&error))?;

@@ -58,7 +58,7 @@ fn follow(
     let wrong = |error| Stop::Failed { message: format!("can't follow transaction {}: {error}", record.id) };
     let mut output = Follower::of_output(&executor.records.log(&record.id)).map_err(wrong)?;
     let status = executor.records.status(&record.id);
-    let mut watcher = Watcher::new(progress, Some(&status), STALL).map_err(wrong)?;
+    let mut watcher = Watcher::attach(progress, &status, STALL).map_err(wrong)?;
     let (started, mut last_word, mut found) = (Moment::now(), Moment::now(), Moment::now());
     while started.elapsed() < wait && (peer.is_there)() && !executor.stopping.load(Ordering::Relaxed) {
         let has_spoken = output.look(&mut |line| watcher.line(line));
@@ -113,10 +113,7 @@ pub(crate) fn clean_up(executor: &Executor, held: &Held) {
     marks::give_back_left(executor, held);
     let kept = executor.records.with_archives();
     if !kept.is_empty() && unsound(executor).is_empty() {
-        for directory in kept {
-            // They are tried again at the next transaction.
-            let _ = archives::forget(&directory);
-        }
+        kept.iter().for_each(|directory| archives::forget(directory));
     }
 }
 
