@@ -129,6 +129,12 @@ impl AptRoot {
             .with_context(|| format!("copying {} to {}", from.display(), to.display()))
     }
 
+    /// Shows the machine's processes inside the root, for programs that are started by `direct_command`.
+    pub fn mount_processes(&self) -> Result<()> {
+        mount(Some("proc"), &self.at("/proc"), Some("proc"), MsFlags::empty(), None::<&str>)
+            .context("mounting /proc in a root")
+    }
+
     /// A command inside the root with process ids of its own; what it leaves behind dies with it.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = command::command("unshare");

@@ -31,6 +31,7 @@ pub fn root_with_executor() -> Result<AptRoot> {
     let root = AptRoot::fresh()?;
     root.install(&binaries::executor()?, PROGRAM)?;
     root.write("/etc/patchd/patchd.toml", ALWAYS)?;
+    root.mount_processes()?;
     Ok(root)
 }
 

@@ -4,6 +4,8 @@ mod apply;
 mod bad_input;
 mod daemon;
 mod executor;
+mod executor_locks;
+mod executor_progress;
 mod imds;
 mod once;
 mod s3;
