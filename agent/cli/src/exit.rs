@@ -13,10 +13,13 @@ pub(crate) enum Exit {
     NoDaemon,
     Refused,
     NotFound,
+    Partial,
+    NothingChanged,
+    Interrupted,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Done,
         Self::Failed,
         Self::BadInput,
@@ -25,6 +28,9 @@ impl Exit {
         Self::NoDaemon,
         Self::Refused,
         Self::NotFound,
+        Self::Partial,
+        Self::NothingChanged,
+        Self::Interrupted,
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -37,6 +43,9 @@ impl Exit {
             Self::NoDaemon => 5,
             Self::Refused => 6,
             Self::NotFound => 7,
+            Self::Partial => 8,
+            Self::NothingChanged => 9,
+            Self::Interrupted => 130,
         }
     }
 
@@ -51,7 +60,9 @@ impl Exit {
                 "the work failed: a package database, a store or a file could not be read or written, or a run \
                  failed"
             }
-            Self::BadInput => "wrong arguments, an invalid version, or mistakes in the configuration",
+            Self::BadInput => {
+                "wrong arguments, an invalid version, a plan that is none, or mistakes in the configuration"
+            }
             Self::CannotTell => {
                 "only with --exit-code: nothing approved is known to be missing, but the assessment is incomplete"
             }
@@ -59,6 +70,12 @@ impl Exit {
             Self::NoDaemon => "the daemon can't be reached on its socket",
             Self::Refused => "the daemon refused: the caller may not do this, or not now",
             Self::NotFound => "there is no run or report of that id",
+            Self::Partial => "the run changed some of what was planned; the rest failed or waits",
+            Self::NothingChanged => {
+                "the run changed nothing although something was to be done: a gate was shut, or the plan no longer \
+                 holds"
+            }
+            Self::Interrupted => "Ctrl-C ended the watching; the run goes on",
         }
     }
 }
@@ -79,17 +96,24 @@ impl From<Exit> for std::process::ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
+    /// Whether the same may go well a little later: the daemon goes, or comes.
+    pub(crate) may_pass: bool,
     error: anyhow::Error,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into() }
+        Self { exit, may_pass: exit == Exit::NoDaemon, error: error.into() }
     }
 
     /// A failure that is told in one sentence.
     pub(crate) fn because(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self { exit, error: anyhow::Error::msg(sentence.into()) }
+        Self::new(exit, anyhow::Error::msg(sentence.into()))
+    }
+
+    /// The same failure, as one that may pass.
+    pub(crate) fn passing(self) -> Self {
+        Self { may_pass: true, ..self }
     }
 }
 
@@ -111,9 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_are_the_numbers_from_zero_on() {
+    fn the_codes_are_the_numbers_from_zero_on_and_what_shells_give_a_ctrl_c() {
         let codes: Vec<_> = Exit::ALL.map(Exit::code).into();
-        assert_eq!(codes, (0..8).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..10).chain([130]).collect::<Vec<u8>>());
     }
 
     #[test]

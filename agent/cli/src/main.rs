@@ -7,14 +7,18 @@ mod arguments;
 mod client;
 mod command;
 mod exit;
+mod follow;
+mod live;
 #[cfg(test)]
 mod manual;
 mod once;
 mod output;
+mod sse;
 mod stored;
 mod table;
 mod text;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 

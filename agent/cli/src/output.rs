@@ -1,6 +1,8 @@
 //! The only place that prints. A reader that went away (`patchctl … | head`) ends the printing, not the work.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, StderrLock, StdoutLock, Write};
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -27,18 +29,9 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(is_json: bool) -> Self {
         let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
-        let asked_width = variable("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
-        let own_width = || {
-            terminal_size_of(&stdout)
-                .map(|(Width(columns), _)| usize::from(columns))
-                .filter(|&columns| 0 < columns)
-        };
         Self {
-            is_coloured: is_terminal && !is_dumb && variable("NO_COLOR").is_none(),
-            width: asked_width.or_else(own_width),
+            is_coloured: stdout.is_terminal() && may_colour(),
+            width: width_of(&stdout),
             is_json,
             has_reader: true,
             to: BufWriter::with_capacity(BUFFER, stdout.lock()),
@@ -71,10 +64,15 @@ impl Output {
         self.settle(written)
     }
 
-    /// Prints what is still in the buffer.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+    /// Prints what is still in the buffer, before something is told beside it.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let written = self.to.flush();
         self.settle(written)
+    }
+
+    /// Prints what is still in the buffer.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        self.flush()
     }
 
     fn settle(&mut self, written: io::Result<()>) -> Result<(), Failure> {
@@ -83,6 +81,87 @@ impl Output {
             written => written.context("can't write to standard output")?,
         }
         Ok(())
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn is_dumb() -> bool {
+    variable("TERM").is_some_and(|term| term == "dumb")
+}
+
+fn may_colour() -> bool {
+    !is_dumb() && variable("NO_COLOR").is_none()
+}
+
+/// The columns that the environment asks for, else those of the terminal.
+fn width_of(stream: &impl AsFd) -> Option<usize> {
+    let asked = variable("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
+    let own = || {
+        let (Width(columns), _) = terminal_size_of(stream)?;
+        Some(usize::from(columns)).filter(|&columns| 0 < columns)
+    };
+    asked.or_else(own)
+}
+
+/// Standard error: what a person is told beside the output. Where it is closed, there is nobody to tell.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    to: Beside,
+    is_terminal: bool,
+    is_coloured: bool,
+    pub(crate) width: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Beside {
+    Stderr,
+    #[cfg(test)]
+    Log(crate::live::tests::Log),
+}
+
+impl Aside {
+    pub(crate) fn new() -> Self {
+        let stderr = io::stderr();
+        // A terminal that can't move its cursor gets lines, as a file does.
+        let is_terminal = stderr.is_terminal() && !is_dumb();
+        Self {
+            to: Beside::Stderr,
+            is_terminal,
+            is_coloured: is_terminal && may_colour(),
+            width: width_of(&stderr),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn plain(log: crate::live::tests::Log) -> Self {
+        Self { to: Beside::Log(log), is_terminal: false, is_coloured: false, width: None }
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.is_coloured
+    }
+
+    /// Tells whole lines, each group at once.
+    pub(crate) fn lines(&self, lines: &[Line]) {
+        let mut bytes = Vec::new();
+        let written = lines.iter().try_for_each(|line| line.write_to(&mut bytes, self.is_coloured));
+        let _ = written.and_then(|()| match &self.to {
+            Beside::Stderr => io::stderr().lock().write_all(&bytes),
+            #[cfg(test)]
+            Beside::Log(log) => log.clone().write_all(&bytes),
+        });
+    }
+
+    /// Asks a question: the cursor stays behind it.
+    pub(crate) fn ask(&self, question: &str) {
+        let _ = write!(io::stderr().lock(), "{} ", clean(question));
     }
 }
 

@@ -35,12 +35,7 @@ impl View {
     /// A point in time and how long ago it was.
     pub(crate) fn when(&self, time: Timestamp) -> String {
         let seconds = self.now.duration_since(time).as_secs();
-        let distance = match seconds.unsigned_abs() {
-            0..120 => counted_time(seconds.unsigned_abs(), "second"),
-            span @ 120..7_200 => counted_time(span / 60, "minute"),
-            span @ 7_200..172_800 => counted_time(span / 3_600, "hour"),
-            span => counted_time(span / 86_400, "day"),
-        };
+        let distance = span(seconds.unsigned_abs());
         let distance = if seconds < 0 { format!("in {distance}") } else { format!("{distance} ago") };
         format!("{} ({distance})", stamp(time))
     }
@@ -89,6 +84,33 @@ pub(crate) fn problem_text(problem: &ProblemWire) -> String {
 /// A point in time, to the minute.
 pub(crate) fn stamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A length of time in words: as many as matter.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => counted_time(seconds, "second"),
+        span @ 120..7_200 => counted_time(span / 60, "minute"),
+        span @ 7_200..172_800 => counted_time(span / 3_600, "hour"),
+        span => counted_time(span / 86_400, "day"),
+    }
+}
+
+/// A size in words, to a tenth.
+pub(crate) fn size(bytes: u64) -> String {
+    let mut unit = 1_u64;
+    for name in ["bytes", "KiB", "MiB", "GiB", "TiB"] {
+        if bytes / unit < 1024 {
+            return if unit == 1 { format!("{bytes} {name}") } else { tenths(bytes, unit, name) };
+        }
+        unit <<= 10;
+    }
+    tenths(bytes, unit, "PiB")
+}
+
+fn tenths(bytes: u64, unit: u64, name: &str) -> String {
+    let tenth = bytes % unit / (unit / 10 + 1);
+    format!("{}.{tenth} {name}", bytes / unit)
 }
 
 fn counted_time(number: u64, unit: &str) -> String {

@@ -141,7 +141,7 @@ pub(crate) fn change_table(changes: &[ChangeWire], own_architecture: &str) -> Ta
     table
 }
 
-fn gate_lines<'a>(details: impl Iterator<Item = &'a str>, view: &View) -> Vec<Line> {
+pub(crate) fn gate_lines<'a>(details: impl Iterator<Item = &'a str>, view: &View) -> Vec<Line> {
     let mut lines: Vec<_> = details.flat_map(|detail| wrapped("  - ", detail, view.width)).collect();
     if !lines.is_empty() {
         lines.splice(0..0, [Line::empty(), Line::styled(Style::Heading, "Nothing is installed, because")]);
@@ -154,7 +154,7 @@ fn run_text(run: &RunSummary) -> String {
     format!("{} {}, {}", operation_word(run), run.id, phase_words(run.phase))
 }
 
-fn outcome_text(run: &RunSummary) -> String {
+pub(crate) fn outcome_text(run: &RunSummary) -> String {
     let word = outcome_word(run);
     run.detail.as_ref().map_or_else(|| word.to_owned(), |detail| format!("{word}: {detail}"))
 }
@@ -169,7 +169,7 @@ fn outcome_word(run: &RunSummary) -> &'static str {
     }
 }
 
-fn operation_word(run: &RunSummary) -> &'static str {
+pub(crate) fn operation_word(run: &RunSummary) -> &'static str {
     match run.operation {
         OperationWire::Scan => "scan",
         OperationWire::Apply if run.dry_run => "plan",
@@ -185,7 +185,7 @@ fn trigger_text(trigger: &RunTrigger) -> String {
     }
 }
 
-fn phase_words(phase: RunPhase) -> &'static str {
+pub(crate) fn phase_words(phase: RunPhase) -> &'static str {
     match phase {
         RunPhase::Queued => "waiting its turn",
         RunPhase::Refreshing => "fetching package lists",
@@ -222,7 +222,7 @@ fn summary_text(summary: &SummaryWire) -> String {
     format!("{}{missing}; {updates} offered", compliance_words(summary.compliance))
 }
 
-fn window_text(window: &WindowStatus, view: &View) -> String {
+pub(crate) fn window_text(window: &WindowStatus, view: &View) -> String {
     match (window.verdict, &window.occurrence) {
         (WindowVerdict::None, _) => "none is configured, so patchd changes nothing".into(),
         (WindowVerdict::Open, Some(open)) => {
