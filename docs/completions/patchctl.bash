@@ -16,6 +16,9 @@ _patchctl() {
             ",$1")
                 cmd="patchctl"
                 ;;
+            patchctl,apply)
+                cmd="patchctl__subcmd__apply"
+                ;;
             patchctl,config)
                 cmd="patchctl__subcmd__config"
                 ;;
@@ -25,8 +28,17 @@ _patchctl() {
             patchctl,inventory)
                 cmd="patchctl__subcmd__inventory"
                 ;;
+            patchctl,pause)
+                cmd="patchctl__subcmd__pause"
+                ;;
+            patchctl,plan)
+                cmd="patchctl__subcmd__plan"
+                ;;
             patchctl,report)
                 cmd="patchctl__subcmd__report"
+                ;;
+            patchctl,resume)
+                cmd="patchctl__subcmd__resume"
                 ;;
             patchctl,runs)
                 cmd="patchctl__subcmd__runs"
@@ -39,6 +51,9 @@ _patchctl() {
                 ;;
             patchctl,status)
                 cmd="patchctl__subcmd__status"
+                ;;
+            patchctl,stop)
+                cmd="patchctl__subcmd__stop"
                 ;;
             patchctl,updates)
                 cmd="patchctl__subcmd__updates"
@@ -58,6 +73,9 @@ _patchctl() {
             patchctl__subcmd__config__subcmd__help,help)
                 cmd="patchctl__subcmd__config__subcmd__help__subcmd__help"
                 ;;
+            patchctl__subcmd__help,apply)
+                cmd="patchctl__subcmd__help__subcmd__apply"
+                ;;
             patchctl__subcmd__help,config)
                 cmd="patchctl__subcmd__help__subcmd__config"
                 ;;
@@ -67,8 +85,17 @@ _patchctl() {
             patchctl__subcmd__help,inventory)
                 cmd="patchctl__subcmd__help__subcmd__inventory"
                 ;;
+            patchctl__subcmd__help,pause)
+                cmd="patchctl__subcmd__help__subcmd__pause"
+                ;;
+            patchctl__subcmd__help,plan)
+                cmd="patchctl__subcmd__help__subcmd__plan"
+                ;;
             patchctl__subcmd__help,report)
                 cmd="patchctl__subcmd__help__subcmd__report"
+                ;;
+            patchctl__subcmd__help,resume)
+                cmd="patchctl__subcmd__help__subcmd__resume"
                 ;;
             patchctl__subcmd__help,runs)
                 cmd="patchctl__subcmd__help__subcmd__runs"
@@ -81,6 +108,9 @@ _patchctl() {
                 ;;
             patchctl__subcmd__help,status)
                 cmd="patchctl__subcmd__help__subcmd__status"
+                ;;
+            patchctl__subcmd__help,stop)
+                cmd="patchctl__subcmd__help__subcmd__stop"
                 ;;
             patchctl__subcmd__help,updates)
                 cmd="patchctl__subcmd__help__subcmd__updates"
@@ -113,12 +143,50 @@ _patchctl() {
 
     case "${cmd}" in
         patchctl)
-            opts="-h -V --json --socket --help --version status scan inventory updates runs show report config version help"
+            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__apply)
+            opts="-h --plan --detach --follow --now --reason --minutes --yes --executor-socket --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --follow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --minutes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --executor-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -213,8 +281,22 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help)
-            opts="status scan inventory updates runs show report config version help"
+            opts="status scan plan apply stop pause resume inventory updates runs show report config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -282,7 +364,49 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__plan)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__help__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -339,6 +463,20 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__stop)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -416,6 +554,42 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__pause)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__plan)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__report)
             opts="-h --store --all --exit-code --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -427,6 +601,24 @@ _patchctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__resume)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -509,6 +701,24 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__status)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__stop)
             opts="-h --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

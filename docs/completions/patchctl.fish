@@ -30,6 +30,11 @@ complete -c patchctl -n "__fish_patchctl_needs_command" -s h -l help -d 'Print h
 complete -c patchctl -n "__fish_patchctl_needs_command" -s V -l version -d 'Print version'
 complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "status" -d 'Show what the daemon does and what it knows of this host'
 complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "scan" -d 'Look at the host, judge it against its baseline, show and keep the report'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "plan" -d 'Show what an apply would do now, and change nothing'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "apply" -d 'Install what the baseline asks for, in an open window, and show how it goes'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "stop" -d 'Stop a run between two steps'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "pause" -d 'Change nothing on this host until it is resumed'
+complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "resume" -d 'End a pause'
 complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "inventory" -d 'List the installed packages'
 complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "updates" -d 'List the packages that could or should be newer, and why they are not'
 complete -c patchctl -n "__fish_patchctl_needs_command" -f -a "runs" -d 'List the latest runs'
@@ -51,6 +56,29 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l all -d 'Show 
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l exit-code -d 'Exit with 4 if the host is not compliant, and with 3 if that can\'t be told'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l plan -d 'Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l follow -d 'Watch a run that is under way, or show what one came to' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l reason -d 'Why it can\'t wait; it stands in the report' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l minutes -d 'How long root\'s word holds' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l executor-socket -d 'The executor\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l detach -d 'Print the run\'s id and don\'t wait for its end'
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l now -d 'Apply outside of every window, as root: the plan is shown, and carried out if you agree to it'
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l yes -d 'Agree to the plan without being asked'
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand stop" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand stop" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand pause" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand pause" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand resume" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand resume" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l once -d 'Read the host here and now, without the daemon'
@@ -97,15 +125,20 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_se
 complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from help" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'
 complete -c patchctl -n "__fish_patchctl_using_subcommand version; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "status" -d 'Show what the daemon does and what it knows of this host'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "scan" -d 'Look at the host, judge it against its baseline, show and keep the report'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "inventory" -d 'List the installed packages'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "updates" -d 'List the packages that could or should be newer, and why they are not'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "runs" -d 'List the latest runs'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "show" -d 'Show one run with its history'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "report" -d 'Show a report'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "config" -d 'Work on patchd\'s configuration'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "version" -d 'Work on version numbers'
-complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan inventory updates runs show report config version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "status" -d 'Show what the daemon does and what it knows of this host'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "scan" -d 'Look at the host, judge it against its baseline, show and keep the report'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "plan" -d 'Show what an apply would do now, and change nothing'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "apply" -d 'Install what the baseline asks for, in an open window, and show how it goes'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "stop" -d 'Stop a run between two steps'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "pause" -d 'Change nothing on this host until it is resumed'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "resume" -d 'End a pause'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "inventory" -d 'List the installed packages'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "updates" -d 'List the packages that could or should be newer, and why they are not'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "runs" -d 'List the latest runs'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "show" -d 'Show one run with its history'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "report" -d 'Show a report'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "config" -d 'Work on patchd\'s configuration'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "version" -d 'Work on version numbers'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report config version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Read the configuration and print each mistake as FILE:LINE: what is wrong'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from version" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use jiff::Timestamp;
 use patchd_protocol::control::CONTROL_SOCKET;
+use patchd_protocol::executor::SOCKET as EXECUTOR_SOCKET;
 
 use crate::exit;
 
@@ -33,6 +34,20 @@ pub(crate) enum Command {
     Status,
     /// Look at the host, judge it against its baseline, show and keep the report
     Scan(ScanArguments),
+    /// Show what an apply would do now, and change nothing
+    Plan,
+    /// Install what the baseline asks for, in an open window, and show how it goes
+    Apply(ApplyArguments),
+    /// Stop a run between two steps
+    Stop {
+        /// The run's id, as `patchctl runs` lists it
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Change nothing on this host until it is resumed
+    Pause,
+    /// End a pause
+    Resume,
     /// List the installed packages
     Inventory(InventoryArguments),
     /// List the packages that could or should be newer, and why they are not
@@ -103,6 +118,61 @@ pub(crate) struct ScanArguments {
 
     #[command(flatten)]
     pub(crate) verdict: VerdictArguments,
+}
+
+/// Which plan is applied, on whose word, and who waits for it.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    /// Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+
+    /// Print the run's id and don't wait for its end
+    #[arg(long)]
+    pub(crate) detach: bool,
+
+    /// Watch a run that is under way, or show what one came to
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "detach", "now"])]
+    pub(crate) follow: Option<String>,
+
+    /// Apply outside of every window, as root: the plan is shown, and carried out if you agree to it
+    #[arg(long, requires = "reason")]
+    pub(crate) now: bool,
+
+    /// Why it can't wait; it stands in the report
+    #[arg(long, value_name = "TEXT", requires = "now", value_parser = parse_reason)]
+    pub(crate) reason: Option<String>,
+
+    /// How long root's word holds
+    #[arg(
+        long, value_name = "N", requires = "now", default_value_t = 60, value_parser = value_parser!(u32).range(1..=1440)
+    )]
+    pub(crate) minutes: u32,
+
+    /// Agree to the plan without being asked
+    #[arg(long, requires = "now")]
+    pub(crate) yes: bool,
+
+    /// The executor's socket
+    #[arg(long, value_name = "PATH", requires = "now", hide = true, default_value = EXECUTOR_SOCKET)]
+    pub(crate) executor_socket: PathBuf,
+}
+
+/// The longest reason, in bytes: it stands in logs and reports.
+const MAX_REASON: usize = 500;
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("it says nothing".into());
+    }
+    if MAX_REASON < text.len() {
+        return Err(format!("it is longer than {MAX_REASON} bytes"));
+    }
+    if text.contains(char::is_control) {
+        return Err("it has control characters".into());
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +257,21 @@ mod tests {
         assert!(
             Arguments::try_parse_from(["patchctl", "updates", "--once", "--root", "/x", "--json"]).is_ok()
         );
+    }
+
+    #[test]
+    fn what_only_root_may_do_takes_a_reason() {
+        let parse = |more: &[&str]| Arguments::try_parse_from([&["patchctl", "apply"], more].concat());
+        assert!(parse(&[]).is_ok());
+        assert!(parse(&["--now"]).is_err());
+        assert!(parse(&["--yes"]).is_err());
+        assert!(parse(&["--reason", "x"]).is_err());
+        assert!(parse(&["--now", "--reason", "CVE-2026-1", "--plan", "p.json", "--yes"]).is_ok());
+        for reason in ["", " ", "a\nb", &"x".repeat(MAX_REASON + 1)] {
+            assert!(parse(&["--now", "--reason", reason]).is_err(), "{reason:?}");
+        }
+        assert!(parse(&["--follow", "r", "--detach"]).is_err());
+        assert!(parse(&["--now", "--reason", "x", "--minutes", "0"]).is_err());
     }
 
     #[test]

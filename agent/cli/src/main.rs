@@ -8,11 +8,13 @@ mod client;
 mod command;
 mod exit;
 mod follow;
+mod grant;
 mod live;
 #[cfg(test)]
 mod manual;
 mod once;
 mod output;
+mod plan_file;
 mod sse;
 mod stored;
 mod table;
@@ -48,6 +50,11 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Status => command::status::run(socket, output),
         Command::Scan(scan) => command::scan::run(scan, socket, output),
+        Command::Plan => command::plan::run(socket, output),
+        Command::Apply(apply) => command::apply::run(apply, socket, output),
+        Command::Stop { run } => command::control::stop(run, socket, output),
+        Command::Pause => command::control::pause(socket, output),
+        Command::Resume => command::control::resume(socket, output),
         Command::Inventory(inventory) => command::inventory::run(inventory, socket, output),
         Command::Updates(updates) => command::updates::run(updates, socket, output),
         Command::Runs => command::runs::run(socket, output),

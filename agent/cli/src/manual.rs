@@ -14,8 +14,9 @@ use crate::exit::Exit;
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("/run/patchd/patchd.sock", "the daemon's socket"),
+    ("/run/patchd/executor.sock", "the executor's socket, which `apply --now` leaves root's word with"),
     (
         "/etc/patchd/patchd.toml",
         "the configuration; drop-ins are in /etc/patchd/patchd.d and /usr/lib/patchd/patchd.d",
@@ -31,13 +32,22 @@ const ENVIRONMENT: [(&str, &str); 2] = [
     ("COLUMNS", "how wide tables may be. Without it, that is the width of the terminal, or no limit"),
 ];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("patchctl scan --once", "what is wrong with this host, and what to do about it"),
     (
         "patchctl scan --once --json --store /var/lib/reports --exit-code",
         "the same for a program: the report on standard output, the verdict in the exit code",
     ),
     ("patchctl updates --once --root /srv/image", "what an image lacks"),
+    ("patchctl plan", "what an apply would do now, and what keeps it from doing so"),
+    (
+        "patchctl plan --json > plan.json; patchctl apply --plan plan.json",
+        "exactly the plan that was read, or nothing",
+    ),
+    (
+        "patchctl apply --now --reason 'CVE-2026-1234 is exploited'",
+        "as root, outside of every window: shows the plan, asks, and leaves root's word in the report",
+    ),
     ("patchctl version compare deb 1.0~rc1 1.0", "prints -1"),
 ];
 
@@ -146,7 +156,7 @@ fn the_manual_page_has_every_exit_code_and_command() {
     for exit in Exit::ALL {
         assert!(page.contains(&escaped(exit.meaning())));
     }
-    for command in ["scan", "config check", "version compare"] {
+    for command in ["scan", "plan", "apply", "stop", "pause", "resume", "config check", "version compare"] {
         assert!(page.contains(&format!(".SS patchctl {command}\n")), "{command}");
     }
 }

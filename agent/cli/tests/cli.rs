@@ -5,18 +5,26 @@
 #![expect(clippy::print_stdout, reason = "a test tells which cases it left out")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where its world is not as it was made")]
 
+#[path = "cli/apply.rs"]
+mod apply;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/fake.rs"]
+mod fake;
 #[path = "cli/inventory.rs"]
 mod inventory;
+#[path = "cli/now.rs"]
+mod now;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/root.rs"]
 mod root;
 #[path = "cli/scan.rs"]
 mod scan;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/version.rs"]
 mod version;
 

@@ -76,6 +76,11 @@ impl Client {
         self.get(&format!("{path}/{}", checked_id(id)?))
     }
 
+    /// What lies below the run of this id.
+    pub(crate) fn get_of_run(&self, id: &str, part: &str) -> Result<Answer, Failure> {
+        self.get(&format!("/v1/runs/{}/{part}", checked_id(id)?))
+    }
+
     pub(crate) fn post(&self, path: &str, document: &impl Serialize) -> Result<Answer, Failure> {
         let body = serde_json::to_vec(document).context("can't write the request")?;
         self.runtime.block_on(self.daemon.ask(Method::POST, path, body.into()))

@@ -1,8 +1,12 @@
 //! The subcommands, one file each: from arguments to an exit code.
 
+pub(crate) mod apply;
 pub(crate) mod config;
+pub(crate) mod control;
 pub(crate) mod inventory;
+pub(crate) mod plan;
 pub(crate) mod report;
+mod request;
 pub(crate) mod runs;
 pub(crate) mod scan;
 pub(crate) mod show;

@@ -25,9 +25,9 @@ pub(super) struct Bars {
 impl Bars {
     pub(super) fn new(aside: Aside) -> Self {
         let [known, unknown] = if aside.is_coloured() {
-            ["{spinner} {prefix} {bar:30.green} {percent:>3} %  {wide_msg}", "{spinner} {prefix}  {wide_msg}"]
+            ["{spinner} {prefix} {bar:20.green} {percent:>3} %  {wide_msg}", "{spinner} {prefix}  {wide_msg}"]
         } else {
-            ["{spinner} {prefix} [{bar:30}] {percent:>3} %  {wide_msg}", "{spinner} {prefix}  {wide_msg}"]
+            ["{spinner} {prefix} [{bar:20}] {percent:>3} %  {wide_msg}", "{spinner} {prefix}  {wide_msg}"]
         };
         let style = |template| {
             let style =
@@ -45,8 +45,9 @@ impl Bars {
 
     /// Another phase: what was printed in the last one is over.
     pub(super) fn phase(&self, words: &'static str) {
-        self.bar.set_prefix(words);
+        self.place(None, "", None);
         self.words.set_message("");
+        self.bar.set_prefix(words);
     }
 
     pub(super) fn place(&self, permille: Option<u16>, text: &str, counts: Option<&str>) {

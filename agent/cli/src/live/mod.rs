@@ -37,7 +37,7 @@ pub(crate) struct Live {
 
 enum Screen {
     /// A terminal.
-    Bars(Bars),
+    Bars(Box<Bars>),
     /// Anything else: lines, and few of them.
     Lines(Aside),
     /// Only what a person must know.
@@ -47,13 +47,15 @@ enum Screen {
 impl Live {
     /// For a run that changes the host: bars on a terminal, lines elsewhere.
     pub(crate) fn new(aside: Aside) -> Self {
-        let screen = if aside.is_terminal() { Screen::Bars(Bars::new(aside)) } else { Screen::Lines(aside) };
+        let screen =
+            if aside.is_terminal() { Screen::Bars(Box::new(Bars::new(aside))) } else { Screen::Lines(aside) };
         Self::on(screen)
     }
 
     /// For a run that only looks: nothing that a log would be filled with.
     pub(crate) fn quiet(aside: Aside) -> Self {
-        let screen = if aside.is_terminal() { Screen::Bars(Bars::new(aside)) } else { Screen::Quiet(aside) };
+        let screen =
+            if aside.is_terminal() { Screen::Bars(Box::new(Bars::new(aside))) } else { Screen::Quiet(aside) };
         Self::on(screen)
     }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod listing;
 pub(crate) mod next_steps;
+pub(crate) mod outcome;
+pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use patchd_protocol::report::native::{ItemWire, ReportDocument, RunWire, UpdateWire};
+use patchd_protocol::report::native::{
+    ItemWire, ReportDocument, RunWire, TransactionKindWire, TransactionWire, UpdateWire,
+};
 use patchd_protocol::words::{AnswerWire, ItemStatusWire, LevelWire, PatchStateWire, VerdictWire};
 
 use super::{
@@ -204,9 +206,13 @@ impl<'a> Page<'a> {
         if let Some(detail) = &run.detail {
             text.push_str(&format!(": {detail}"));
         }
+        if let Some(permission) = &run.window {
+            text.push_str(&format!("; it was allowed by {permission}"));
+        }
         let mut lines = vec![Line::empty()];
         lines.extend(wrapped("", &text, self.view.width));
-        for transaction in &run.transactions {
+        let is_apply = |transaction: &&TransactionWire| transaction.kind == TransactionKindWire::Apply;
+        for transaction in run.transactions.iter().filter(is_apply) {
             lines.push(Line::empty());
             lines.push(Line::styled(
                 Style::Heading,
@@ -225,6 +231,7 @@ impl<'a> Page<'a> {
                 super::run::change_table(&transaction.changes, self.architecture).lines(self.view.width),
             );
         }
+        lines.extend(super::outcome::beside(run, self.view));
         lines
     }
 }

@@ -1,11 +1,14 @@
 //! What the daemon says of itself and of its runs, as lines.
 
 use patchd_protocol::control::{
-    AgentState, RunDocument, RunOutcome, RunPhase, RunSummary, RunTrigger, RunsDocument, StatusDocument,
-    WindowStatus, WindowVerdict,
+    AgentState, GateWire, RunDocument, RunOutcome, RunPhase, RunSummary, RunTrigger, RunsDocument,
+    StatusDocument, WindowStatus, WindowVerdict,
 };
-use patchd_protocol::report::native::{ChangeWire, ComplianceWire, OperationWire, SummaryWire};
+use patchd_protocol::report::native::{
+    ChangeWire, ComplianceWire, OperationWire, ReportDocument, SummaryWire,
+};
 
+use super::outcome::beside;
 use super::report::usual_architecture;
 use super::{View, fact, package_text, stamp, updates_text};
 use crate::table::{Column, Table};
@@ -46,7 +49,7 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
         add("Next scan", &view.when(time));
     }
     add("Window", &window_text(&document.window, view));
-    lines.extend(gate_lines(document.gates.iter().map(|gate| gate.detail.as_str()), view));
+    lines.extend(gate_lines(&document.gates, "Nothing is installed, because", view));
     lines
 }
 
@@ -79,7 +82,7 @@ pub(crate) fn runs(document: &RunsDocument, view: &View) -> Vec<Line> {
 }
 
 /// One run with its history.
-pub(crate) fn run(document: &RunDocument, view: &View) -> Vec<Line> {
+pub(crate) fn run(document: &RunDocument, report: Option<&ReportDocument>, view: &View) -> Vec<Line> {
     let run = &document.run;
     let mut lines = Vec::new();
     let mut add = |name: &str, text: &str| lines.extend(fact(view, name, text));
@@ -95,7 +98,7 @@ pub(crate) fn run(document: &RunDocument, view: &View) -> Vec<Line> {
     if let Some(report) = &run.report {
         add("Report", &format!("{report}: `patchctl report {report}` shows it"));
     }
-    lines.extend(gate_lines(document.gates.iter().map(|gate| gate.detail.as_str()), view));
+    lines.extend(gate_lines(&document.gates, "Nothing is installed, because", view));
     for transaction in &document.transactions {
         lines.push(Line::empty());
         lines.push(Line::styled(Style::Heading, format!("Transaction {}", transaction.id)));
@@ -106,6 +109,7 @@ pub(crate) fn run(document: &RunDocument, view: &View) -> Vec<Line> {
             lines.extend(change_table(&transaction.changes, own).lines(view.width));
         }
     }
+    lines.extend(report.and_then(|report| report.run.as_ref()).iter().flat_map(|run| beside(run, view)));
     if !document.journal.is_empty() {
         lines.extend([Line::empty(), Line::styled(Style::Heading, "Journal")]);
         for entry in &document.journal {
@@ -141,12 +145,69 @@ pub(crate) fn change_table(changes: &[ChangeWire], own_architecture: &str) -> Ta
     table
 }
 
-pub(crate) fn gate_lines<'a>(details: impl Iterator<Item = &'a str>, view: &View) -> Vec<Line> {
-    let mut lines: Vec<_> = details.flat_map(|detail| wrapped("  - ", detail, view.width)).collect();
-    if !lines.is_empty() {
-        lines.splice(0..0, [Line::empty(), Line::styled(Style::Heading, "Nothing is installed, because")]);
+/// The shut gates under a heading; nothing if none is.
+pub(crate) fn gate_lines(gates: &[GateWire], heading: &str, view: &View) -> Vec<Line> {
+    if gates.is_empty() {
+        return Vec::new();
     }
+    let mut lines = vec![Line::empty(), Line::styled(Style::Heading, heading)];
+    lines.extend(gates.iter().flat_map(|gate| wrapped("  - ", gate_text(gate), view.width)));
     lines
+}
+
+/// A gate in a sentence; its code, where somebody left the sentence away.
+pub(crate) fn gate_text(gate: &GateWire) -> &str {
+    if gate.detail.is_empty() { &gate.code } else { &gate.detail }
+}
+
+/// What a stop came to.
+pub(crate) fn stopping(document: &RunDocument, view: &View) -> Vec<Line> {
+    let run = &document.run;
+    let text = match (run.verdict, run.phase) {
+        (Some(_), _) => format!("run {} is over: it {}", run.id, outcome_text(run)),
+        (None, RunPhase::Applying | RunPhase::Recalling | RunPhase::Repairing | RunPhase::ReadingBack) => {
+            format!(
+                "run {} will stop after the step that is under way: a step is never cut. `patchctl apply --follow {}` \
+             shows it",
+                run.id, run.id
+            )
+        }
+        (None, phase) => {
+            format!("run {} will stop before it changes anything more (it is {})", run.id, phase_words(phase))
+        }
+    };
+    wrapped("", &text, view.width)
+}
+
+pub(crate) fn paused(document: &StatusDocument, view: &View) -> Vec<Line> {
+    let mut text =
+        "paused: nothing is changed on this host until `patchctl resume`; it is still scanned".to_owned();
+    if let Some(run) = document.running.as_ref().filter(|run| run.operation == OperationWire::Apply) {
+        let id = &run.id;
+        text.push_str(&format!(
+            ". Run {id} is under way and stops before its next step; `patchctl apply --follow {id}` shows it"
+        ));
+    }
+    wrapped("", &text, view.width)
+}
+
+pub(crate) fn resumed(document: &StatusDocument, view: &View) -> Vec<Line> {
+    let mut lines = wrapped("", "resumed: patchd patches this host in its windows again", view.width);
+    lines.extend(gate_lines(&document.gates, "What still keeps it from changing anything now", view));
+    lines
+}
+
+/// How a run ended, in one line that nobody overlooks.
+pub(crate) fn outcome_line(run: &RunSummary) -> Line {
+    let (style, word) = match run.verdict {
+        Some(RunOutcome::Succeeded) => (Style::Good, "SUCCEEDED"),
+        Some(RunOutcome::Partial) => (Style::Doubtful, "SUCCEEDED IN PART"),
+        Some(RunOutcome::Refused) => (Style::Doubtful, "NOTHING WAS CHANGED"),
+        Some(RunOutcome::Failed) => (Style::Bad, "FAILED"),
+        None => (Style::Doubtful, "NOT OVER YET"),
+    };
+    let detail = run.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    Line::styled(style, word).then(Style::Plain, format!("{detail} ({} {})", operation_word(run), run.id))
 }
 
 /// What a run does, and how far it has come.
@@ -237,7 +298,7 @@ pub(crate) fn window_text(window: &WindowStatus, view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use patchd_protocol::control::{GateWire, OccurrenceWire, ReportSummary, RunsSchema, StatusSchema};
+    use patchd_protocol::control::{OccurrenceWire, ReportSummary, RunsSchema, StatusSchema};
     use patchd_protocol::report::native::AssessmentWire;
 
     use super::*;

@@ -1,5 +1,10 @@
 //! Report documents for the tests of the pages.
 
+use patchd_core::plan::Plan;
+use patchd_protocol::control::plan::{
+    InvalidPlanRequest, PlanChangeWire, PlanDocument, PlanRequest, PlanRoomWire, PlanSchema, PlanStepWire,
+};
+use patchd_protocol::control::{GateWire, WindowStatus, WindowVerdict};
 use patchd_protocol::report::native::{
     AgentWire, AssessmentWire, BaselineWire, ComplianceWire, CountsWire, HostWire, ItemWire, MethodWire,
     OperationWire, OsWire, ProblemWire, ReportDocument, ReportSchema, SummaryWire, TristateWire, UpdateWire,
@@ -66,6 +71,74 @@ pub(crate) fn report() -> ReportDocument {
         problems: vec![],
         run: None,
     }
+}
+
+fn change(name: &str, from: Option<&str>, to: &str, download_bytes: u64) -> PlanChangeWire {
+    PlanChangeWire {
+        name: name.into(),
+        architecture: "amd64".into(),
+        from: from.map(str::to_owned),
+        to: to.into(),
+        download_bytes,
+        installed_growth_bytes: 4096,
+    }
+}
+
+/// A plan of two steps on a host whose window is shut.
+pub(crate) fn plan() -> PlanDocument {
+    let step = |number, after, changes| PlanStepWire {
+        number,
+        after,
+        changes,
+        removals: vec![],
+        estimated_seconds: 20,
+    };
+    let mut plan = PlanDocument {
+        schema: PlanSchema::V1,
+        digest: String::new(),
+        host: "i-0123456789abcdef0".into(),
+        run: "20261123T092900Z-plan".into(),
+        made_at: "2026-11-23T09:29:00Z".parse().unwrap(),
+        steps: vec![
+            step(
+                1,
+                vec![],
+                vec![
+                    change("libssl3", Some("3.0.14-1~deb12u1"), "3.0.15-1~deb12u1", 2_030_000),
+                    change("libnew1", None, "1.0-1", 900),
+                ],
+            ),
+            step(
+                2,
+                vec![1],
+                vec![change("openssl", Some("3.0.14-1~deb12u1"), "3.0.15-1~deb12u1", 1_430_000)],
+            ),
+        ],
+        download_bytes: 3_460_900,
+        estimated_seconds: 40,
+        filesystems: vec![PlanRoomWire {
+            mount: "/".into(),
+            uses: vec!["archives".into(), "system".into()],
+            needed_bytes: 200 << 20,
+            free_bytes: 4 << 30,
+            shortage: None,
+        }],
+        left_out: vec![],
+        window: WindowStatus { verdict: WindowVerdict::None, occurrence: None },
+        gates: vec![GateWire {
+            code: "no_window".into(),
+            detail: "no window is configured, so patchd changes nothing".into(),
+        }],
+    };
+    seal(&mut plan);
+    plan
+}
+
+/// Gives a plan the digest of its content.
+pub(crate) fn seal(plan: &mut PlanDocument) {
+    let is = Plan::try_from(&PlanRequest::from(&*plan)).unwrap_err();
+    let InvalidPlanRequest::Digest { is, .. } = is else { panic!("{is}") };
+    plan.digest = is;
 }
 
 pub(crate) fn problem(code: &str, place: &str, line: Option<u64>, message: &str) -> ProblemWire {

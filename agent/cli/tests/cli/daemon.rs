@@ -1,74 +1,14 @@
 //! The client beside a socket that answers as the daemon does: what each answer means for the caller.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::fake::{Daemon, problem};
+use crate::patchctl;
 use crate::root::{HALF_NOW, HostRoot, stanza};
-use crate::{Outcome, patchctl};
-
-/// A socket with an answer for each request; the last answer to a request is repeated.
-struct Daemon {
-    _directory: tempfile::TempDir,
-    socket: PathBuf,
-}
-
-type Answers = BTreeMap<&'static str, Vec<(u16, String)>>;
-
-impl Daemon {
-    fn new(answers: impl IntoIterator<Item = (&'static str, Vec<(u16, String)>)>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("patchd.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let mut answers: Answers = answers.into_iter().collect();
-        // The thread ends with the test's process.
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                answer(stream.unwrap(), &mut answers);
-            }
-        });
-        Self { _directory: directory, socket }
-    }
-
-    fn call(&self, arguments: &[&str]) -> Outcome {
-        patchctl(["--socket", self.socket.to_str().unwrap()].iter().chain(arguments))
-    }
-}
-
-fn answer(mut stream: UnixStream, answers: &mut Answers) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut line = || {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    };
-    let first = line();
-    let request = first.trim_end_matches(" HTTP/1.1");
-    let head: Vec<_> = std::iter::repeat_with(line).take_while(|line| !line.is_empty()).collect();
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-    let mut body = vec![0; length.parse().unwrap()];
-    reader.read_exact(&mut body).unwrap();
-    if request.starts_with("POST") {
-        assert_eq!(body, br#"{"operation":"scan"}"#);
-    }
-    let (status, body) = match answers.get_mut(request) {
-        Some(left) if 1 < left.len() => left.remove(0),
-        Some(left) => left.first().unwrap().clone(),
-        None => (404, problem("not-found", "there is no such thing here", request)),
-    };
-    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", body.len());
-    // The client may have enough of it already.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
-}
-
-fn problem(kind: &str, title: &str, detail: &str) -> String {
-    json!({"type": format!("urn:patchd:problem:{kind}"), "title": title, "status": 0, "detail": detail})
-        .to_string()
-}
 
 fn run(phase: &str, more: &Value) -> Value {
     let mut run = json!({
@@ -82,7 +22,7 @@ fn run(phase: &str, more: &Value) -> Value {
 }
 
 /// A report as the daemon would have it.
-fn report() -> String {
+pub(crate) fn report() -> String {
     let root = HostRoot::debian_12(stanza("name", "1.0").as_bytes());
     let store = tempfile::tempdir().unwrap();
     let arguments = ["scan", "--once", "--json", "--root", root.path().to_str().unwrap(), "--store"];
@@ -111,6 +51,7 @@ fn a_scan_waits_for_its_run_and_shows_the_report() {
     assert_eq!(outcome.json(), serde_json::from_str::<Value>(&report).unwrap());
     assert_eq!(daemon.call(&["report", "r-1", "--json"]).expect_code(0).stdout, report);
     daemon.call(&["scan", "--exit-code"]).expect_code(3);
+    assert_eq!(daemon.posts()[0].1, json!({"operation": "scan"}));
 }
 
 #[test]
