@@ -59,7 +59,7 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -s h -l help -d 
 complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand plan" -s h -l help -d 'Print help'
-complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l plan -d 'Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l plan -d 'Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing; - is standard input' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l follow -d 'Watch a run that is under way, or show what one came to' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l reason -d 'Why it can\'t wait; it stands in the report' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand apply" -l minutes -d 'How long root\'s word holds' -r

@@ -123,7 +123,7 @@ pub(crate) struct ScanArguments {
 /// Which plan is applied, on whose word, and who waits for it.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArguments {
-    /// Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing
+    /// Apply exactly the plan in FILE, as `patchctl plan --json` printed it, or nothing; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: Option<PathBuf>,
 

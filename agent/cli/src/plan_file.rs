@@ -1,11 +1,11 @@
 //! A plan in a file, as `patchctl plan --json` printed it: read and checked before anybody is asked for it. Whether it
 //! still holds is for the daemon and the executor to say.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use patchd_core::plan::Plan;
-use patchd_host::read;
-use patchd_host::root::Root;
 use patchd_protocol::control::plan::{InvalidPlanRequest, PlanDocument, PlanRequest};
 use serde_json::Value;
 
@@ -14,14 +14,32 @@ use crate::exit::{Exit, Failure};
 /// The longest plan that is read, in bytes. One of 2,000 packages takes half a million.
 const MAX_PLAN: u64 = 16 * 1024 * 1024;
 
-/// Reads a plan. What is wrong with it is one line that names the file and the field.
+/// Reads a plan from a file, from a pipe, or from standard input for `-`. What is wrong with it is one line that names
+/// the file and the field.
 pub(crate) fn read(path: &Path) -> Result<PlanDocument, Failure> {
-    let absolute = std::path::absolute(path).map_err(|error| bad(path, &error.to_string()))?;
-    let bytes = read::read(&Root::host(), &absolute, MAX_PLAN).map_err(|error| {
-        let exit = if error.is_absent() { Exit::NotFound } else { Exit::BadInput };
-        Failure::new(exit, error)
+    let bytes = if path == Path::new("-") {
+        read_all(io::stdin().lock())
+    } else {
+        File::open(path).and_then(read_all)
+    };
+    let bytes = bytes.map_err(|error| {
+        let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::BadInput };
+        Failure::new(
+            exit,
+            anyhow::Error::new(error).context(format!("can't read the plan {}", path.display())),
+        )
     })?;
     parse(&bytes).map_err(|what| bad(path, &what))
+}
+
+fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_PLAN + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_PLAN) {
+        return Ok(bytes);
+    }
+    let message = format!("it is longer than {MAX_PLAN} bytes");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
 }
 
 fn bad(path: &Path, what: &str) -> Failure {

@@ -1,5 +1,6 @@
 //! Plans and applies beside a daemon that is played: what is asked, what is shown, and with which code it ends.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{Answer, Daemon, HANGS, problem};
 use crate::root::HALF_NOW;
-use crate::{command, patchctl};
+use crate::{command, outcome, patchctl};
 
 pub(crate) const ASK: &str = "POST /v1/runs";
 
@@ -38,7 +39,7 @@ pub(crate) fn accepted(run: &Value, started: bool) -> Answer {
     (200, json!({"schema": "patchd.run-answer/1", "started": started, "run": run}).to_string())
 }
 
-fn moved(sequence: u64, phase: &str, text: &str) -> String {
+pub(crate) fn moved(sequence: u64, phase: &str, text: &str) -> String {
     let moved = json!({"moved": {"sequence": sequence, "at": HALF_NOW, "phase": phase, "text": text}});
     format!("id: {sequence}\nevent: moved\ndata: {moved}\n\n")
 }
@@ -220,7 +221,12 @@ fn exactly_the_plan_in_the_file_is_asked_for() {
     let document: Value = serde_json::from_str(&plan()).unwrap();
     let change = json!({"name": "curl", "architecture": "amd64", "from": "1.0", "to": "1.1"});
     let expected = json!({"digest": document["digest"], "changes": [change], "removals": []});
-    assert_eq!(daemon.posts()[0].1, json!({"operation": "apply", "plan": expected}));
+    let expected = json!({"operation": "apply", "plan": expected});
+    assert_eq!(daemon.posts()[0].1, expected);
+    let mut piped = command();
+    piped.arg("--socket").arg(&daemon.socket).args(["apply", "--plan", "-"]);
+    outcome(piped.stdin(File::open(&path).unwrap())).expect_code(0);
+    assert_eq!(daemon.posts()[1].1, expected);
 }
 
 #[test]
@@ -240,6 +246,9 @@ fn a_file_that_is_no_plan_is_refused_before_anybody_is_asked() {
         assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     }
     daemon.call(&["apply", "--plan", "/nonexistent/plan.json"]).expect_code(7);
+    let endless = daemon.call(&["apply", "--plan", "/dev/zero"]).expect_code(2);
+    assert!(endless.stderr.contains("/dev/zero: it is longer than"), "{}", endless.stderr);
+    daemon.call(&["apply", "--plan", "/"]).expect_code(2);
     assert_eq!(daemon.posts(), []);
 }
 

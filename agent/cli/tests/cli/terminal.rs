@@ -1,34 +1,29 @@
 //! On a terminal: bars that redraw, a question that is asked, and nothing of it that a script could command. `script`
 //! plays the terminal; where it is not installed, the tests say so and pass.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use patchd_protocol::executor::Reply;
 use serde_json::json;
 
-use crate::apply::{ASK, accepted, concluded, document, planning_and_applying, stream, summary};
-use crate::fake::Daemon;
+use crate::apply::{ASK, accepted, concluded, document, moved, planning_and_applying, stream, summary};
+use crate::fake::{Daemon, HANGS};
 use crate::root::HALF_NOW;
 
 const SCRIPT: &str = "/usr/bin/script";
 
-/// Runs the arguments on a terminal, types `typed`, and gives the exit code and all that the terminal got.
-fn on_terminal(
-    daemon: &Daemon,
-    arguments: &str,
-    typed: &str,
-    environment: &[(&str, &str)],
-) -> Option<(i32, String)> {
+/// A terminal on which `patchctl` runs with these arguments; `None` where there is no way to make one.
+fn terminal(daemon: &Daemon, arguments: &str, environment: &[(&str, &str)]) -> Option<Child> {
     if !Path::new(SCRIPT).exists() {
         println!("left out: there is no {SCRIPT}");
         return None;
     }
     let program = env!("CARGO_BIN_EXE_patchctl");
-    let mut child = Command::new(SCRIPT)
+    let child = Command::new(SCRIPT)
         .args(["--quiet", "--return", "--command"])
-        .arg(format!("stty cols 100; {program} --socket {} {arguments}", daemon.socket.display()))
+        .arg(format!("stty cols 100; exec {program} --socket {} {arguments}", daemon.socket.display()))
         .arg("/dev/null")
         .env_clear()
         .env("TERM", "xterm")
@@ -37,8 +32,18 @@ fn on_terminal(
         .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .spawn();
+    Some(child.unwrap())
+}
+
+/// Runs the arguments on a terminal, types `typed`, and gives the exit code and all that the terminal got.
+fn on_terminal(
+    daemon: &Daemon,
+    arguments: &str,
+    typed: &str,
+    environment: &[(&str, &str)],
+) -> Option<(i32, String)> {
+    let mut child = terminal(daemon, arguments, environment)?;
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(typed.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -64,6 +69,27 @@ fn a_terminal_gets_bars_and_the_moves_above_them() {
     }
     assert!(text.contains("\x1b[1;32mSUCCEEDED"), "{text:?}");
     assert!(!text.contains("\x1b]") && !text.contains('\x07'), "{text:?}");
+}
+
+#[test]
+fn a_ctrl_c_on_a_terminal_leaves_the_run_going() {
+    let daemon = Daemon::new([
+        (ASK, vec![accepted(&summary("r", &json!({})), true)]),
+        ("GET /v1/runs/r/events", vec![(200, moved(1, "applying", "step 1 begins") + HANGS)]),
+    ]);
+    let Some(mut child) = terminal(&daemon, "apply", &[]) else { return };
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"step 1 begins") && stdout.read(&mut byte).unwrap() == 1 {
+        text.extend(byte);
+    }
+    stdin.write_all(b"\x03").unwrap();
+    stdout.read_to_end(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("patchctl: run r goes on; `patchctl apply --follow r`"), "{text:?}");
 }
 
 #[test]
