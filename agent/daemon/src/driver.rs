@@ -18,6 +18,9 @@ pub trait Host: Send + Sync + 'static {
 /// How long the executor is left alone before it is asked again about a transaction that goes on.
 pub const RECALL_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long the executor stays with the question what became of a transaction, and tells its progress.
+pub const RECALL_WAIT: Duration = Duration::from_secs(120);
+
 /// How long an effect may take before it counts as lost. Each is far beyond what a slow host needs.
 ///
 /// A lost refresh or dry run is none; a lost apply is asked about and may still go on.
@@ -25,12 +28,11 @@ pub fn deadline(effect: &Effect) -> Duration {
     let minutes = match effect {
         Effect::Refresh { .. } => 30,
         Effect::Assess { .. } | Effect::Simulate { .. } => 10,
-        Effect::Apply { .. } => 6 * 60,
-        Effect::LookAtGates
-        | Effect::Recall { .. }
-        | Effect::RecallLater { .. }
-        | Effect::ReadBack { .. }
-        | Effect::Report { .. } => 3,
+        Effect::Apply(_) | Effect::Repair { .. } => 6 * 60,
+        Effect::RunHooks { .. } => 60,
+        // The executor stays with the question for `RECALL_WAIT`.
+        Effect::Recall { .. } | Effect::RecallLater { .. } => 5,
+        Effect::LookAtGates { .. } | Effect::ReadBack { .. } | Effect::Report { .. } => 3,
     };
     Duration::from_secs(minutes * 60)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use patchd_core::run::RunId;
-use patchd_protocol::executor::{PROTOCOL, Reply, Request, Verb};
+use patchd_protocol::executor::{PROTOCOL, ProgressWire, Reply, Request, Verb};
 use patchd_protocol::frame::{MAX_REPLY, MAX_REQUEST};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,12 +55,12 @@ impl ExecutorClient {
         Self { way: Way::Pair(Mutex::new(Some(stream))) }
     }
 
-    /// Asks for one verb and awaits its end. `progress` is told each line on the way.
+    /// Asks for one verb and awaits its end. `progress` is told what goes on meanwhile.
     pub async fn ask(
         &self,
         run: &RunId,
         verb: Verb,
-        progress: impl FnMut(&str) + Send,
+        progress: impl FnMut(&ProgressWire) + Send,
     ) -> Result<Reply, ExecutorError> {
         let request = Request { protocol: PROTOCOL, run: run.as_str().into(), verb };
         match &self.way {
@@ -84,7 +84,7 @@ impl ExecutorClient {
 async fn converse(
     stream: &mut UnixStream,
     request: &Request,
-    mut progress: impl FnMut(&str) + Send,
+    mut progress: impl FnMut(&ProgressWire) + Send,
 ) -> Result<Reply, ExecutorError> {
     let body = serde_json::to_vec(request).map_err(ExecutorError::Json)?;
     let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_REQUEST);
@@ -97,7 +97,7 @@ async fn converse(
     drop(body);
     loop {
         match read_reply(stream).await? {
-            Reply::Progress { line } => progress(&line),
+            Reply::Progress(told) => progress(&told),
             reply => return Ok(reply),
         }
     }
@@ -124,17 +124,17 @@ async fn read_reply(stream: &mut UnixStream) -> Result<Reply, ExecutorError> {
 
 #[cfg(test)]
 mod tests {
-    use patchd_protocol::executor::RefusalCode;
+    use patchd_protocol::executor::{RefusalCode, RefusalWire};
     use patchd_protocol::frame;
 
     use super::*;
 
     fn recall() -> Verb {
-        Verb::Recall { transaction: "run-1.apply".into() }
+        Verb::Recall { transaction: "run-1.apply.1".into(), wait_seconds: 0 }
     }
 
     /// Asks an executor that answers each request with these bytes.
-    async fn ask(answers: Vec<Vec<u8>>) -> (Result<Reply, ExecutorError>, Vec<String>, ExecutorClient) {
+    async fn ask(answers: Vec<Vec<u8>>) -> (Result<Reply, ExecutorError>, Vec<ProgressWire>, ExecutorClient) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let client = ExecutorClient::over(ours);
         let server = tokio::spawn(async move {
@@ -151,7 +151,7 @@ mod tests {
         });
         let mut lines = Vec::new();
         let run = RunId::parse("run-1").unwrap();
-        let reply = client.ask(&run, recall(), |line| lines.push(line.to_owned())).await;
+        let reply = client.ask(&run, recall(), |told| lines.push(told.clone())).await;
         server.await.unwrap();
         (reply, lines, client)
     }
@@ -166,15 +166,17 @@ mod tests {
 
     #[tokio::test]
     async fn progress_comes_before_the_answer() {
-        let replies = [Reply::Progress { line: "Get:1".into() }, Reply::Recalled(None)];
+        let told = ProgressWire::Output { line: "Get:1".into() };
+        let replies = [Reply::Progress(told.clone()), Reply::Recalled(None)];
         let (reply, lines, _) = ask(vec![framed(&replies)]).await;
         assert_eq!(reply.unwrap(), Reply::Recalled(None));
-        assert_eq!(lines, ["Get:1"]);
+        assert_eq!(lines, [told]);
     }
 
     #[tokio::test]
     async fn a_refusal_is_an_answer() {
-        let refused = Reply::Refused { code: RefusalCode::NoWindow, message: "no".into() };
+        let refused =
+            Reply::Refused(RefusalWire { code: RefusalCode::NoWindow, message: "no".into(), blamed: vec![] });
         let (reply, _, _) = ask(vec![framed(std::slice::from_ref(&refused))]).await;
         assert_eq!(reply.unwrap(), refused);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::report::Operation;
 use patchd_core::run::event::Event;
-use patchd_core::run::{Order, RefreshPolicy, RunId, RunState};
+use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, Wish};
 use patchd_core::window::{self, Verdict};
 use patchd_protocol::control::{RunSummary, RunTrigger};
 use tokio::time::Instant;
@@ -26,19 +26,45 @@ impl<H: Host, C: Clock> Agent<H, C> {
             return Duration::ZERO;
         }
         let now = self.clock.now();
+        if self.clock_is_distrusted().await {
+            return Duration::try_from(LONGEST_SLEEP).unwrap_or_default();
+        }
         let verdict = window::verdict(&self.settings.windows, now);
         let apply = self.next_apply(&verdict, now).await;
         let scan_at = self.scheduling().next_scan(now);
         let begun = match (apply, &verdict) {
             (Apply::Due, Verdict::Open(occurrence)) => {
                 let occurrence = scheduler::occurrence_name(occurrence);
-                self.begin(Operation::Apply, RunTrigger::Schedule, Some(occurrence)).await.map(|_| ())
+                self.begin(Operation::Apply, Wish::WhatIsDue, RunTrigger::Schedule, Some(occurrence))
+                    .await
+                    .map(|_| ())
             }
-            _ if scan_at <= now => self.begin(Operation::Scan, RunTrigger::Schedule, None).await.map(|_| ()),
+            _ if scan_at <= now => {
+                self.begin(Operation::Scan, Wish::WhatIsDue, RunTrigger::Schedule, None).await.map(|_| ())
+            }
             (Apply::At(at), _) => return sleep_until(now, at.min(scan_at)),
             _ => return sleep_until(now, scan_at),
         };
         if begun.is_ok() { Duration::ZERO } else { JOURNAL_PAUSE }
+    }
+
+    /// Looks at the clock. Nothing that nobody asked for is begun on one that can't be believed.
+    async fn clock_is_distrusted(&mut self) -> bool {
+        let distrust = self.clock.distrust();
+        if self.clock.take_accepted()
+            && let Err(error) = self.journal.with(|journal| journal.accept_clock()).await
+        {
+            self.note_trouble(&error);
+        }
+        let is_distrusted = distrust.is_some();
+        if self.distrust != distrust {
+            match &distrust {
+                Some(why) => tracing::warn!(why, "nothing is begun on this clock"),
+                None => tracing::info!("the clock is believed again"),
+            }
+            self.distrust = distrust;
+        }
+        is_distrusted
     }
 
     async fn next_apply(&mut self, verdict: &Verdict, now: Timestamp) -> Apply {
@@ -86,15 +112,17 @@ impl<H: Host, C: Clock> Agent<H, C> {
     pub(super) async fn begin(
         &mut self,
         operation: Operation,
+        wish: Wish,
         trigger: RunTrigger,
         occurrence: Option<String>,
     ) -> Result<RunSummary, JournalError> {
         let now = self.clock.now();
-        let refresh = match self.settings.scan.refresh {
-            true => RefreshPolicy::Refresh,
-            false => RefreshPolicy::UseListsAsTheyAre,
+        let refresh = match (&wish, self.settings.scan.refresh) {
+            // With newer lists it might be another plan.
+            (Wish::ThisPlan(_), _) | (_, false) => RefreshPolicy::UseListsAsTheyAre,
+            (_, true) => RefreshPolicy::Refresh,
         };
-        let order = Order { id: self.new_id(now), operation, refresh };
+        let order = Order { id: self.new_id(now), operation, refresh, wish };
         let (new, id) = (NewRun { order: order.clone(), trigger, occurrence }, order.id.to_string());
         let begun = self.journal.with(move |journal| {
             journal.begin(&new, now)?;
@@ -109,8 +137,9 @@ impl<H: Host, C: Clock> Agent<H, C> {
             }
         };
         self.trouble = None;
+        self.live.moved();
         tracing::info!(run_id = %order.id, trigger = ?summary.trigger, "run {:?} begins", summary.operation);
-        let work = Work::Unrecorded { event: Event::Started, again_at: Instant::now() };
+        let work = Work::Unrecorded { event: Box::new(Event::Started), again_at: Instant::now() };
         self.active = Some(Active { state: RunState::new(order), summary: summary.clone(), work });
         Ok(summary)
     }

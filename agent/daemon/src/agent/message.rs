@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use patchd_core::report::Operation;
+use patchd_core::run::Wish;
 use patchd_protocol::config::Settings;
 use patchd_protocol::control::{HealthDocument, RunAnswer, RunTrigger, StatusDocument};
 use thiserror::Error;
@@ -19,13 +20,34 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// One message to the agent.
 #[derive(Debug)]
 pub(super) enum Message {
-    StartRun { operation: Operation, trigger: RunTrigger, reply: oneshot::Sender<Result<RunAnswer, Refusal>> },
-    StopRun { id: String, by: String, reply: oneshot::Sender<Result<(), Refusal>> },
-    Pause { by: String, reply: oneshot::Sender<Result<(), Refusal>> },
-    Resume { by: String, reply: oneshot::Sender<Result<(), Refusal>> },
-    Status { reply: oneshot::Sender<StatusDocument> },
-    Health { reply: oneshot::Sender<HealthDocument> },
-    Reload { settings: Box<Settings> },
+    StartRun {
+        operation: Operation,
+        wish: Wish,
+        trigger: RunTrigger,
+        reply: oneshot::Sender<Result<RunAnswer, Refusal>>,
+    },
+    StopRun {
+        id: String,
+        by: String,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Pause {
+        by: String,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Resume {
+        by: String,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Status {
+        reply: oneshot::Sender<StatusDocument>,
+    },
+    Health {
+        reply: oneshot::Sender<HealthDocument>,
+    },
+    Reload {
+        settings: Box<Settings>,
+    },
 }
 
 /// Why the agent did not do what it was asked.
@@ -33,7 +55,7 @@ pub(super) enum Message {
 pub enum Refusal {
     #[error("no run under way has this id")]
     NotUnderWay,
-    #[error("the run has asked for its change already, and a change is never cut half way")]
+    #[error("the run has nothing left that a stop could keep it from")]
     NotStoppable,
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -65,11 +87,16 @@ impl AgentHandle {
     }
 
     /// Asks for a run. There is one at a time: the answer may be one that was under way before.
-    pub async fn start_run(&self, operation: Operation, trigger: RunTrigger) -> Result<RunAnswer, Refusal> {
-        self.ask(|reply| Message::StartRun { operation, trigger, reply }).await?
+    pub async fn start_run(
+        &self,
+        operation: Operation,
+        wish: Wish,
+        trigger: RunTrigger,
+    ) -> Result<RunAnswer, Refusal> {
+        self.ask(|reply| Message::StartRun { operation, wish, trigger, reply }).await?
     }
 
-    /// Asks for a run to end before it changes anything.
+    /// Asks for a run to end before it changes anything more.
     pub async fn stop_run(&self, id: String, by: String) -> Result<(), Refusal> {
         self.ask(|reply| Message::StopRun { id, by, reply }).await?
     }

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use patchd_core::report::Operation;
-use patchd_core::run::event::{Effect, Event};
-use patchd_core::run::{Phase, RunState, step};
-use patchd_core::window;
+use patchd_core::run::event::Event;
+use patchd_core::run::{Hooks, Phase, RunState, Wish, step};
 use patchd_protocol::config::Settings;
+use patchd_protocol::control::plan::PlanDocument;
 use patchd_protocol::control::{ReportSummary, RunAnswer, RunAnswerSchema, RunSummary, RunTrigger};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 use self::message::Message;
 pub use self::message::{AgentHandle, Refusal};
 use crate::chain::chain;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWatch};
 use crate::driver::{Host, perform_in_time};
-use crate::journal::{Attempts, JournalError, SharedJournal};
-use crate::systemd;
+use crate::journal::{Attempts, JournalError, Move, SharedJournal};
+use crate::live::Live;
+use crate::{narrative, plan_document, systemd};
 
 /// How long to wait before the journal is tried again when it took nothing.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ enum Work {
     Effect(JoinHandle<Event>),
     /// The journal did not take this event; until it does, nothing else is done.
     Unrecorded {
-        event: Event,
+        event: Box<Event>,
         again_at: Instant,
     },
 }
@@ -74,10 +75,11 @@ enum Work {
 #[derive(Debug)]
 pub struct Agent<H, C> {
     host: Arc<H>,
-    clock: C,
+    clock: Arc<ClockWatch<C>>,
     journal: SharedJournal,
     settings: Settings,
     facts: AgentFacts,
+    live: Live,
     inbox: mpsc::Receiver<Message>,
     active: Option<Active>,
     /// Runs that a crash left behind, beside the one that is carried on.
@@ -90,16 +92,19 @@ pub struct Agent<H, C> {
     attempts: Option<(String, Attempts)>,
     /// What the journal last failed with, if it has not worked since.
     trouble: Option<String>,
+    /// Why the clock is not believed, as of the last look.
+    distrust: Option<String>,
     number: u16,
 }
 
 impl<H: Host, C: Clock> Agent<H, C> {
     pub fn new(
         host: Arc<H>,
-        clock: C,
+        clock: Arc<ClockWatch<C>>,
         journal: SharedJournal,
         settings: Settings,
         facts: AgentFacts,
+        live: Live,
     ) -> (Self, AgentHandle) {
         let (handle, inbox) = AgentHandle::new();
         let agent = Self {
@@ -108,6 +113,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             journal,
             settings,
             facts,
+            live,
             inbox,
             active: None,
             left_over: VecDeque::new(),
@@ -117,6 +123,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             last_end: None,
             attempts: None,
             trouble: None,
+            distrust: None,
             number: 0,
         };
         (agent, handle)
@@ -198,7 +205,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
                     self.active = Some(Active {
                         state,
                         summary,
-                        work: Work::Unrecorded { event: Event::Restarted, again_at },
+                        work: Work::Unrecorded { event: Box::new(Event::Restarted), again_at },
                     });
                 }
                 Ok(None) => {}
@@ -207,48 +214,52 @@ impl<H: Host, C: Clock> Agent<H, C> {
         }
     }
 
-    /// Feeds an event to the run under way, and sets going what comes next.
+    /// Feeds an event to the run under way, takes the move down, and sets going what comes next.
     async fn advance(&mut self, event: Event) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            let Some(active) = self.active.as_mut() else { return };
-            let (after, mut effects) = match step(active.state.clone(), event.clone()) {
-                Ok(moved) => moved,
-                Err(error) => {
-                    self.abandon(&error.to_string()).await;
-                    return;
-                }
-            };
-            let now = self.clock.now();
-            let (taken, wanted, event_taken) = (after.clone(), effects.clone(), event.clone());
-            let recorded =
-                self.journal.with(move |journal| journal.append(&event_taken, &taken, &wanted, now)).await;
-            if let Err(error) = recorded {
-                active.work = Work::Unrecorded { event, again_at: Instant::now() + JOURNAL_PAUSE };
+        let Some(active) = &self.active else { return };
+        let (after, effects) = match step(active.state.clone(), event.clone()) {
+            Ok(moved) => moved,
+            Err(error) => return self.abandon(&error.to_string()).await,
+        };
+        let plan = self.settled_plan(&active.state.phase, &event, &after);
+        let (moved, now) = (Move { event: event.clone(), after, effects, plan }, self.clock.now());
+        let recorded = self.journal.with(move |journal| journal.append(&moved, now).map(|()| moved)).await;
+        let Move { after, mut effects, .. } = match recorded {
+            Ok(moved) => moved,
+            Err(error) => {
                 self.note_trouble(&error);
+                if let Some(active) = &mut self.active {
+                    active.work =
+                        Work::Unrecorded { event: Box::new(event), again_at: Instant::now() + JOURNAL_PAUSE };
+                }
                 return;
             }
-            self.trouble = None;
-            active.summary.phase = status::phase(&after.phase);
-            active.state = after;
-            log_move(&active.state, &event);
-            match effects.pop() {
-                _ if active.state.is_concluded() => self.finish().await,
-                Some(Effect::LookAtGates) => next = Some(self.look_at_gates()),
-                Some(effect) => {
-                    let (host, order) = (Arc::clone(&self.host), active.state.order.clone());
-                    let performed = async move { perform_in_time(host.as_ref(), &order, effect).await };
-                    active.work = Work::Effect(tokio::spawn(performed));
-                }
-                None => {}
-            }
+        };
+        self.live.moved();
+        self.trouble = None;
+        log_move(&after, &event);
+        let Some(active) = &mut self.active else { return };
+        active.summary.phase = narrative::phase(&after.phase);
+        active.state = after;
+        if active.state.is_concluded() {
+            self.finish().await;
+        } else if let Some(effect) = effects.pop() {
+            let (host, order) = (Arc::clone(&self.host), active.state.order.clone());
+            let performed = async move { perform_in_time(host.as_ref(), &order, effect).await };
+            active.work = Work::Effect(tokio::spawn(performed));
         }
     }
 
-    fn look_at_gates(&self) -> Event {
-        let now = self.clock.now();
-        let window = window::verdict(&self.settings.windows, now);
-        Event::GatesSeen { now, window, is_paused: self.is_paused }
+    /// The plan as people see it, when the gates of a settled one are looked at for the first time.
+    fn settled_plan(&self, before: &Phase, event: &Event, after: &RunState) -> Option<Box<PlanDocument>> {
+        match (before, event) {
+            (Phase::Gating(progress), Event::GatesSeen(observed)) if progress.hooks == Hooks::NotBegun => {
+                let (run, gates) = (&after.order.id, narrative::gates(&after.phase));
+                let host = &self.facts.host;
+                Some(Box::new(plan_document::document(host, run, progress, observed, gates)))
+            }
+            _ => None,
+        }
     }
 
     /// The run is over: remembers what it came to, and turns to what waits.
@@ -269,6 +280,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
         if let Err(error) = abandoned.await {
             self.note_trouble(&error);
         }
+        self.live.moved();
         self.finish().await;
     }
 
@@ -286,8 +298,8 @@ impl<H: Host, C: Clock> Agent<H, C> {
             Message::Health { reply } => {
                 let _ = reply.send(self.health());
             }
-            Message::StartRun { operation, trigger, reply } => {
-                let _ = reply.send(self.start_run(operation, trigger).await);
+            Message::StartRun { operation, wish, trigger, reply } => {
+                let _ = reply.send(self.start_run(operation, wish, trigger).await);
             }
             Message::StopRun { id, by, reply } => {
                 let _ = reply.send(self.stop_run(&id, by).await);
@@ -302,6 +314,8 @@ impl<H: Host, C: Clock> Agent<H, C> {
                 tracing::info!(by, "resumed");
                 let resumed = self.journal.with(|journal| journal.resume()).await;
                 self.is_paused &= resumed.is_err();
+                // Whoever says that patchd goes on says so of its clock, too.
+                self.clock.accept();
                 let _ = reply.send(resumed.map_err(Refusal::from));
             }
             Message::Reload { settings } => {
@@ -312,12 +326,17 @@ impl<H: Host, C: Clock> Agent<H, C> {
         }
     }
 
-    async fn start_run(&mut self, operation: Operation, trigger: RunTrigger) -> Result<RunAnswer, Refusal> {
+    async fn start_run(
+        &mut self,
+        operation: Operation,
+        wish: Wish,
+        trigger: RunTrigger,
+    ) -> Result<RunAnswer, Refusal> {
         let schema = RunAnswerSchema::V1;
         if let Some(active) = &self.active {
             return Ok(RunAnswer { schema, started: false, run: active.summary.clone() });
         }
-        let run = self.begin(operation, trigger, None).await?;
+        let run = self.begin(operation, wish, trigger, None).await?;
         Ok(RunAnswer { schema, started: true, run })
     }
 
@@ -332,9 +351,10 @@ impl<H: Host, C: Clock> Agent<H, C> {
         let Ok((after, effects)) = step(active.state.clone(), event.clone()) else {
             return Err(Refusal::NotStoppable);
         };
-        let (now, taken) = (self.clock.now(), after.clone());
-        self.journal.with(move |journal| journal.append(&event, &taken, &effects, now)).await?;
-        active.state = after;
+        let (moved, now) = (Move { event, after, effects, plan: None }, self.clock.now());
+        let moved = self.journal.with(move |journal| journal.append(&moved, now).map(|()| moved)).await?;
+        self.live.moved();
+        active.state = moved.after;
         if active.state.is_concluded() {
             self.finish().await;
         }
@@ -352,7 +372,7 @@ async fn work_done(active: &mut Option<Active>) -> Event {
         },
         Some(Work::Unrecorded { event, again_at }) => {
             tokio::time::sleep_until(*again_at).await;
-            event.clone()
+            Event::clone(event)
         }
     }
 }

@@ -2,40 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
-use patchd_core::gate::{self, Situation};
-use patchd_core::report::Assessment;
-use patchd_core::run::Phase;
-use patchd_core::window::{self, Occurrence, Verdict};
+use patchd_core::gate::Shut;
+use patchd_core::window::{self, Verdict};
 use patchd_protocol::control::{
-    AgentState, GateWire, HealthCheck, HealthDocument, HealthSchema, OccurrenceWire, RunPhase,
-    StatusDocument, StatusSchema, WindowStatus, WindowVerdict,
+    AgentState, GateWire, HealthCheck, HealthDocument, HealthSchema, StatusDocument, StatusSchema,
 };
 use patchd_protocol::report::native::AssessmentWire;
 
 use super::Agent;
 use crate::clock::Clock;
 use crate::driver::Host;
-
-/// A phase as the API names it.
-pub(super) fn phase(phase: &Phase) -> RunPhase {
-    match phase {
-        Phase::Queued => RunPhase::Queued,
-        Phase::Refreshing { .. } => RunPhase::Refreshing,
-        Phase::Assessing { .. } => RunPhase::Assessing,
-        Phase::Planning { .. } => RunPhase::Planning,
-        Phase::Gating { .. } => RunPhase::Gating,
-        Phase::Applying(_) => RunPhase::Applying,
-        Phase::Recalling { .. } => RunPhase::Recalling,
-        Phase::ReadingBack { .. } => RunPhase::ReadingBack,
-        Phase::Reporting { .. } => RunPhase::Reporting,
-        Phase::Concluded { .. } => RunPhase::Concluded,
-    }
-}
-
-fn occurrence(occurrence: &Occurrence) -> OccurrenceWire {
-    let Occurrence { start, cutoff, end, name } = occurrence;
-    OccurrenceWire { name: name.clone(), start: *start, cutoff: *cutoff, end: *end }
-}
+use crate::gates::window_status;
+use crate::narrative;
 
 impl<H: Host, C: Clock> Agent<H, C> {
     pub(super) fn status(&self) -> StatusDocument {
@@ -63,10 +41,25 @@ impl<H: Host, C: Clock> Agent<H, C> {
 
     /// The gates that can be told without a look at the host.
     fn gates(&self, window: &Verdict) -> Vec<GateWire> {
-        let situation = Situation { window, is_paused: self.is_paused, assessment: &Assessment::Complete };
-        let shut = gate::check(&situation).err().unwrap_or_default();
-        let mut gates: Vec<GateWire> =
-            shut.iter().map(|shut| GateWire { code: shut.code().into(), detail: shut.sentence() }).collect();
+        let now = self.clock.now();
+        let mut shut = Vec::new();
+        if self.is_paused {
+            shut.push(Shut::Paused);
+        }
+        if let Some(freeze) = self.settings.frozen(now) {
+            shut.push(Shut::Frozen { until: freeze.until, reason: freeze.reason });
+        }
+        match window {
+            Verdict::Open(_) => {}
+            Verdict::NoneConfigured => shut.push(Shut::NoWindow),
+            Verdict::Shut { next } => {
+                shut.push(Shut::OutsideWindow { next: next.as_ref().map(|next| next.start) });
+            }
+        }
+        if let Some(detail) = self.clock.distrust() {
+            shut.push(Shut::ClockUntrusted { detail });
+        }
+        let mut gates: Vec<GateWire> = shut.iter().map(narrative::gate).collect();
         if self.last_report.as_ref().is_none_or(|report| report.assessment == AssessmentWire::Incomplete) {
             let detail = match &self.last_report {
                 None => "the host was not looked at yet".into(),
@@ -91,13 +84,4 @@ impl<H: Host, C: Clock> Agent<H, C> {
         let checks = vec![check("loop", true, "it answers".into()), journal, last_scan];
         HealthDocument { schema: HealthSchema::V1, healthy: checks.iter().all(|check| check.ok), checks }
     }
-}
-
-fn window_status(verdict: &Verdict) -> WindowStatus {
-    let (verdict, next) = match verdict {
-        Verdict::NoneConfigured => (WindowVerdict::None, None),
-        Verdict::Open(open) => (WindowVerdict::Open, Some(open)),
-        Verdict::Shut { next } => (WindowVerdict::Shut, next.as_ref()),
-    };
-    WindowStatus { verdict, occurrence: next.map(occurrence) }
 }

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::gate::Observed;
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
-    Effect, Event, Findings, Installed, Recall, RefreshOutcome, Simulation, TransactionEnd,
+    Effect, Event, Findings, Installed, Proposal, Recall, RefreshOutcome, Simulation, TransactionEnd,
 };
-use patchd_core::run::{Order, RefreshPolicy, RunId};
+use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_core::window::Window;
+use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::Settings;
 use patchd_protocol::control::{AgentState, ReportSummary, RunOutcome, RunPhase, RunTrigger};
+use patchd_protocol::executor::{ClockWire, ObservedWire};
 use patchd_protocol::report::native::{
     AssessmentWire, ComplianceWire, CountsWire, OperationWire, SummaryWire,
 };
@@ -27,20 +30,32 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Agent, AgentFacts, AgentHandle, Refusal};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWatch};
 use crate::driver::Host;
+use crate::gates::Moment;
 use crate::journal::{Journal, JournalError, NewRun, SharedJournal};
+use crate::live::Live;
 
-/// A clock that goes with tokio's.
-#[derive(Clone, Copy)]
+/// A clock that goes with tokio's, and that tests set.
+#[derive(Clone)]
 struct TestClock {
     base: Timestamp,
     start: Instant,
+    set_by: Arc<AtomicI64>,
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.base.checked_add(SignedDuration::try_from(self.start.elapsed()).unwrap()).unwrap()
+        let set_by = SignedDuration::from_secs(self.set_by.load(Ordering::Relaxed));
+        self.base.checked_add(SignedDuration::try_from(self.start.elapsed()).unwrap() + set_by).unwrap()
+    }
+
+    fn since_boot(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn synchronisation(&self) -> Synchronisation {
+        Synchronisation::Unsynchronised
     }
 }
 
@@ -56,6 +71,7 @@ enum Behaviour {
 struct TestHost {
     journal: SharedJournal,
     clock: TestClock,
+    settings: Settings,
     behaviour: BTreeMap<&'static str, Behaviour>,
     effects: Mutex<Vec<&'static str>>,
     is_patched: Mutex<bool>,
@@ -87,7 +103,20 @@ impl TestHost {
     }
 
     fn end() -> TransactionEnd {
-        TransactionEnd { took: SignedDuration::from_secs(3), exit_code: Some(0), output_tail: vec![] }
+        TransactionEnd { took: SignedDuration::from_secs(3), exit_code: Some(0), ..TransactionEnd::default() }
+    }
+
+    async fn observed(&self) -> Observed {
+        let seen = ObservedWire {
+            clock: ClockWire::Synchronised,
+            filesystems: vec![],
+            available_memory_bytes: None,
+            lock_holder: None,
+            database: vec![],
+            grant: None,
+        };
+        let is_paused = self.journal.with(|journal| journal.is_paused()).await.unwrap();
+        Moment { now: self.clock.now(), settings: &self.settings, is_paused, distrust: None }.with(seen)
     }
 
     async fn report(&self, order: &Order) -> Event {
@@ -144,20 +173,29 @@ impl Host for TestHost {
         match effect {
             Effect::Refresh { .. } => Event::Refreshed(RefreshOutcome::Fetched),
             Effect::Assess { .. } => {
-                Event::Assessed(Findings { assessment: Assessment::Complete, plan: (!is_patched).then(plan) })
+                let proposal = || Proposal { plan: plan(), ties: vec![], footprints: vec![] };
+                Event::Assessed(Findings {
+                    assessment: Assessment::Complete,
+                    proposal: (!is_patched).then(proposal),
+                })
             }
             Effect::Simulate { plan } => Event::Simulated(Simulation {
                 changes: plan.changes().to_vec(),
                 removals: vec![],
+                forbidden: vec![],
                 refusal: None,
             }),
-            Effect::Apply { .. } => {
+            Effect::LookAtGates { .. } => Event::GatesSeen(self.observed().await),
+            Effect::RunHooks { .. } => Event::HooksRun(Self::end()),
+            Effect::Repair { .. } => Event::Repaired(Self::end()),
+            Effect::Apply(_) => {
                 *self.is_patched.lock().unwrap() = true;
                 Event::Applied(Self::end())
             }
             Effect::Recall { .. } | Effect::RecallLater { .. } => Event::Recalled(Recall::Ended(Self::end())),
-            Effect::ReadBack { plan } => Event::ReadBack(
-                plan.changes()
+            Effect::ReadBack { .. } => Event::ReadBack(
+                plan()
+                    .changes()
                     .iter()
                     .map(|change| Installed {
                         package: change.package.clone(),
@@ -167,7 +205,6 @@ impl Host for TestHost {
                     .collect(),
             ),
             Effect::Report { .. } => self.report(order).await,
-            Effect::LookAtGates => unreachable!("the agent looks at the gates itself"),
         }
     }
 }
@@ -211,10 +248,13 @@ fn stage(
     is_patched: bool,
     behaviour: &[(&'static str, Behaviour)],
 ) -> Stage {
-    let clock = TestClock { base: START.parse().unwrap(), start: Instant::now() };
+    let newest = None;
+    let set_by = Arc::new(AtomicI64::new(0));
+    let clock = TestClock { base: START.parse().unwrap(), start: Instant::now(), set_by };
     let host = Arc::new(TestHost {
         journal: journal.clone(),
-        clock,
+        clock: clock.clone(),
+        settings: settings.clone(),
         behaviour: behaviour.iter().copied().collect(),
         effects: Mutex::default(),
         is_patched: Mutex::new(is_patched),
@@ -228,7 +268,9 @@ fn stage(
         started_at: clock.now(),
         booted_at: None,
     };
-    let (agent, handle) = Agent::new(Arc::clone(&host), clock, journal.clone(), settings, facts);
+    let watch = Arc::new(ClockWatch::new(clock, newest));
+    let (agent, handle) =
+        Agent::new(Arc::clone(&host), watch, journal.clone(), settings, facts, Live::default());
     let stop = CancellationToken::new();
     let task = tokio::spawn(agent.run(stop.clone()));
     Stage { host, handle, journal, stop, task }
@@ -243,7 +285,19 @@ fn by_hand() -> RunTrigger {
 }
 
 const SCAN: [&str; 3] = ["refresh", "assess", "report"];
-const APPLY: [&str; 7] = ["refresh", "assess", "simulate", "apply", "read_back", "assess", "report"];
+const APPLY: [&str; 11] = [
+    "refresh",
+    "assess",
+    "simulate",
+    "look_at_gates",
+    "run_hooks",
+    "look_at_gates",
+    "apply",
+    "read_back",
+    "run_hooks",
+    "assess",
+    "report",
+];
 
 #[tokio::test(start_paused = true)]
 async fn a_host_without_windows_is_scanned_in_its_slots_and_never_changed() {
@@ -287,8 +341,8 @@ async fn a_failed_apply_is_not_repeated_in_the_same_window() {
 async fn a_request_while_a_run_is_under_way_is_answered_with_that_run() {
     let stage = stage(journal(), settings(None), false, &[("assess", Behaviour::Hang)]);
     stage.host.reached(2).await;
-    let first = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
-    let second = stage.handle.start_run(Operation::Scan, by_hand()).await.unwrap();
+    let first = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
+    let second = stage.handle.start_run(Operation::Scan, Wish::WhatIsDue, by_hand()).await.unwrap();
     assert!(!first.started);
     assert_eq!(first.run.operation, OperationWire::Scan);
     assert_eq!(first.run.phase, RunPhase::Assessing);
@@ -303,8 +357,8 @@ async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
     let journal = journal();
     let hanging =
         stage(journal.clone(), settings(Some("daily 10:00 +12h")), false, &[("apply", Behaviour::Hang)]);
-    hanging.host.reached(4).await;
-    assert_eq!(hanging.host.told(), APPLY[..4]);
+    hanging.host.reached(7).await;
+    assert_eq!(hanging.host.told(), APPLY[..7]);
     let before = Instant::now();
     hanging.end().await;
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
@@ -312,7 +366,7 @@ async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
     // In the meantime the executor has ended the transaction.
     let back = stage(journal, settings(Some("daily 10:00 +12h")), true, &[]);
     back.concluded(1).await;
-    assert_eq!(back.host.told()[..4], ["recall", "read_back", "assess", "report"]);
+    assert_eq!(back.host.told()[..5], ["recall", "read_back", "run_hooks", "assess", "report"]);
     let runs = back.journal.with(|journal| journal.runs(9)).await.unwrap();
     assert_eq!(runs.last().unwrap().verdict, Some(RunOutcome::Succeeded));
     back.end().await;
@@ -320,7 +374,9 @@ async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
 
 #[tokio::test(start_paused = true)]
 async fn stopping_is_quick_in_every_phase() {
-    for code in ["refresh", "assess", "simulate", "apply", "read_back", "report"] {
+    for code in
+        ["refresh", "assess", "simulate", "look_at_gates", "run_hooks", "apply", "read_back", "report"]
+    {
         let stage = stage(journal(), settings(Some("daily 10:00 +12h")), false, &[(code, Behaviour::Hang)]);
         let count = 1 + APPLY.iter().position(|&known| known == code).unwrap();
         stage.host.reached(count).await;
@@ -359,6 +415,7 @@ async fn nothing_is_done_that_the_journal_does_not_take() {
             id: RunId::parse(&format!("filler-{number}")).unwrap(),
             operation: Operation::Scan,
             refresh: RefreshPolicy::Refresh,
+            wish: Wish::WhatIsDue,
         },
         trigger: by_hand(),
         occurrence: None,
@@ -371,7 +428,7 @@ async fn nothing_is_done_that_the_journal_does_not_take() {
     assert!(matches!(full, Some(JournalError::Full)), "{full:?}");
 
     let stage = stage(SharedJournal::new(journal), settings(None), false, &[]);
-    let refused = stage.handle.start_run(Operation::Scan, by_hand()).await;
+    let refused = stage.handle.start_run(Operation::Scan, Wish::WhatIsDue, by_hand()).await;
     assert!(matches!(refused, Err(Refusal::Journal(JournalError::Full))), "{refused:?}");
     tokio::time::sleep(Duration::from_secs(6 * 3_600)).await;
     assert_eq!(stage.host.told(), [""; 0], "something was done without the journal");
@@ -397,7 +454,7 @@ async fn a_paused_agent_looks_and_changes_nothing() {
     let stage = stage(journal, settings(Some("daily 10:00 +12h")), false, &[]);
     stage.concluded(2).await;
     assert_eq!(stage.host.told()[..6], SCAN.repeat(2));
-    let answer = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
+    let answer = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
     assert!(answer.started);
     stage.concluded(3).await;
     let id = answer.run.id;
@@ -413,7 +470,7 @@ async fn a_paused_agent_looks_and_changes_nothing() {
 async fn a_stop_request_ends_a_run_before_it_changes_anything() {
     let stage = stage(journal(), settings(None), false, &[("simulate", Behaviour::Hang)]);
     stage.concluded(1).await;
-    let answer = stage.handle.start_run(Operation::Apply, by_hand()).await.unwrap();
+    let answer = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
     stage.host.reached(6).await;
     let id = answer.run.id;
     assert!(matches!(stage.handle.stop_run("other".into(), "uid 0".into()).await, Err(Refusal::NotUnderWay)));

@@ -11,8 +11,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, StatusCode};
+use patchd_core::plan::Plan;
 use patchd_core::report::Operation;
+use patchd_core::run::Wish;
 use patchd_protocol::control::{MAX_REQUEST_BODY, ProblemType, RunRequest, RunTrigger};
+use patchd_protocol::executor::MAX_CHANGES;
 use patchd_protocol::report::gzip;
 use patchd_protocol::report::native::OperationWire;
 
@@ -39,8 +42,28 @@ pub(super) async fn start_run(
         OperationWire::Scan => Operation::Scan,
         OperationWire::Apply => Operation::Apply,
     };
-    let run = sources.agent.start_run(operation, RunTrigger::Request { uid: peer.uid }).await?;
+    let wish = wish(&request)?;
+    let run = sources.agent.start_run(operation, wish, RunTrigger::Request { uid: peer.uid }).await?;
     answer::document(if run.started { StatusCode::ACCEPTED } else { StatusCode::OK }, &run)
+}
+
+/// What an apply is to do. A plan must be what its digest says, and of a size that the executor takes.
+fn wish(request: &RunRequest) -> Result<Wish, Problem> {
+    let bad = |detail: String| Problem::new(ProblemType::BadRequest, detail);
+    let is_apply = request.operation == OperationWire::Apply;
+    match (&request.plan, request.dry_run) {
+        (None, false) => Ok(Wish::WhatIsDue),
+        (None, true) if is_apply => Ok(Wish::DryRun),
+        (Some(plan), false) if is_apply => {
+            if MAX_CHANGES < plan.changes.len().saturating_add(plan.removals.len()) {
+                return Err(bad(format!("the plan has more than {MAX_CHANGES} packages")));
+            }
+            let plan = Plan::try_from(plan).map_err(|error| bad(format!("this is no plan: {error}")))?;
+            Ok(Wish::ThisPlan(plan))
+        }
+        (Some(_), true) => Err(bad("a plan is carried out or a new one is made, not both".into())),
+        (Some(_), false) | (None, true) => Err(bad("only an apply has a plan".into())),
+    }
 }
 
 /// JSON and nothing else: what a web page can make a browser send is none.

@@ -33,6 +33,7 @@ use self::socket::{ControlSocket, SocketError, SocketFile};
 use crate::agent::AgentHandle;
 use crate::documents::Documents;
 use crate::journal::SharedJournal;
+use crate::live::Live;
 
 /// How many connections are served at once, and how many more may wait for that. Root and the daemon's own user have
 /// their own, so that nobody else can keep them out.
@@ -59,6 +60,7 @@ pub struct Sources {
     pub agent: AgentHandle,
     pub journal: SharedJournal,
     pub documents: Documents,
+    pub live: Live,
 }
 
 /// A control server at work.

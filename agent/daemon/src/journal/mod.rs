@@ -3,6 +3,8 @@
 //! A run's state is not stored: it is the fold of its events through `run::step`, the same after a crash as before.
 //! It performs no effect and moves no run. What it gives to readers is in `read`.
 
+mod pace;
+mod plans;
 mod read;
 mod schema;
 mod shared;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use patchd_core::report::{Operation, RunVerdict};
 use patchd_core::run::event::{Effect, Event};
 use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, step};
+use patchd_protocol::control::plan::PlanDocument;
 use patchd_protocol::control::{GateWire, ReportSummary, RunTrigger};
 use patchd_protocol::executor::digest;
 use patchd_protocol::report::native::RunWire;
@@ -23,9 +26,11 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::read::{Attempts, LastAttempt};
+pub use self::read::{Attempts, LastAttempt, Moves};
 pub use self::schema::MovedAside;
 pub use self::shared::SharedJournal;
+use crate::chain::chain;
+use crate::narrative;
 
 /// How many runs are kept, and so how large the journal can grow: the oldest are forgotten first.
 const KEPT_RUNS: u32 = 1_000;
@@ -105,18 +110,30 @@ struct IntentWire {
 impl From<&Effect> for IntentWire {
     fn from(effect: &Effect) -> Self {
         let (transaction, digest) = match effect {
-            Effect::Apply { transaction, plan } => (Some(transaction.clone()), Some(digest(plan))),
+            Effect::Apply(work) => (Some(work.transaction.clone()), Some(digest(&work.plan))),
             Effect::Refresh { transaction }
+            | Effect::RunHooks { transaction, .. }
             | Effect::Recall { transaction }
-            | Effect::RecallLater { transaction } => (Some(transaction.clone()), None),
+            | Effect::RecallLater { transaction }
+            | Effect::Repair { transaction } => (Some(transaction.clone()), None),
+            Effect::LookAtGates { plan: Some(plan) } => (None, Some(digest(plan))),
             Effect::Assess { .. }
             | Effect::Simulate { .. }
-            | Effect::LookAtGates
+            | Effect::LookAtGates { plan: None }
             | Effect::ReadBack { .. }
             | Effect::Report { .. } => (None, None),
         };
         Self { transaction, digest }
     }
+}
+
+/// A move of a run: what happened, what that made of it, what it intends next, and the plan if it made one.
+#[derive(Debug, Clone)]
+pub struct Move {
+    pub event: Event,
+    pub after: RunState,
+    pub effects: Vec<Effect>,
+    pub plan: Option<Box<PlanDocument>>,
 }
 
 fn operation_word(operation: Operation) -> &'static str {
@@ -150,12 +167,13 @@ impl Journal {
         let trigger = serde_json::to_string(&run.trigger)?;
         let transaction = self.connection.transaction()?;
         transaction.execute(
-            "INSERT INTO runs (id, operation, refresh, trigger, occurrence, requested_at, phase) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued')",
+            "INSERT INTO runs (id, operation, refresh, wish, trigger, occurrence, requested_at, phase) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued')",
             params![
                 run.order.id.as_str(),
                 operation_word(run.order.operation),
                 run.order.refresh == RefreshPolicy::Refresh,
+                wire::encode_wish(&run.order.wish)?,
                 trigger,
                 run.occurrence,
                 now.to_string(),
@@ -169,43 +187,66 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    /// Takes down, in one commit, what happened to a run and what it intends next.
-    pub fn append(
-        &mut self,
-        event: &Event,
-        after: &RunState,
-        effects: &[Effect],
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
+    /// Takes down a move of a run, in one commit.
+    pub fn append(&mut self, moved: &Move, now: Timestamp) -> Result<(), JournalError> {
+        let Move { event, after, effects, plan } = moved;
         let run = after.order.id.as_str();
         let now = now.to_string();
+        let phase = narrative::phase(&after.phase);
+        let counts = narrative::counts(&after.phase);
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO entries (run, at, kind, code, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO entries (run, at, kind, code, body, version, phase, text, packages) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
-            insert.execute(params![run, now, "event", event.code(), wire::encode(event)?])?;
+            insert.execute(params![
+                run,
+                now,
+                "event",
+                event.code(),
+                wire::encode(event)?,
+                wire::VERSION,
+                read::text_of(&phase)?,
+                narrative::sentence(event, after),
+                counts.map(|counts| serde_json::to_string(&counts)).transpose()?,
+            ])?;
             for effect in effects {
                 let body = serde_json::to_string(&IntentWire::from(effect))?;
-                insert.execute(params![run, now, "intent", effect.code(), body])?;
+                let none: Option<String> = None;
+                insert.execute(params![
+                    run,
+                    now,
+                    "intent",
+                    effect.code(),
+                    body,
+                    wire::VERSION,
+                    none,
+                    none,
+                    none
+                ])?;
             }
         }
-        transaction.execute("UPDATE runs SET phase = ?2 WHERE id = ?1", params![run, after.phase.code()])?;
+        transaction
+            .execute("UPDATE runs SET phase = ?2 WHERE id = ?1", params![run, read::text_of(&phase)?])?;
+        let gates = narrative::gates(&after.phase);
+        if !gates.is_empty() {
+            let gates: Vec<GateWire> = gates.iter().map(narrative::gate).collect();
+            transaction.execute(
+                "UPDATE runs SET gates = ?2 WHERE id = ?1",
+                params![run, serde_json::to_string(&gates)?],
+            )?;
+        }
         match &after.phase {
             Phase::Reporting { result: Some(result), .. } => {
                 let record = serde_json::to_string(&RunWire::from(&result.record))?;
-                let gates: Vec<GateWire> = result
-                    .gates
-                    .iter()
-                    .map(|gate| GateWire { code: gate.code().into(), detail: gate.sentence() })
-                    .collect();
-                transaction.execute(
-                    "UPDATE runs SET record = ?2, gates = ?3 WHERE id = ?1",
-                    params![run, record, serde_json::to_string(&gates)?],
-                )?;
+                transaction.execute("UPDATE runs SET record = ?2 WHERE id = ?1", params![run, record])?;
             }
             Phase::Concluded { verdict, .. } => conclude(&transaction, run, verdict, &now)?,
             _ => {}
+        }
+        if let Some(plan) = plan {
+            plans::keep(&transaction, run, plan)?;
         }
         Ok(transaction.commit()?)
     }
@@ -244,43 +285,48 @@ impl Journal {
     /// Every run that did not conclude, oldest first.
     pub fn unfinished(&self) -> Result<Vec<Unfinished>, JournalError> {
         let mut statement = self.connection.prepare(
-            "SELECT id, operation, refresh FROM runs WHERE concluded_at IS NULL ORDER BY sequence",
+            "SELECT id, operation, refresh, wish FROM runs WHERE concluded_at IS NULL ORDER BY sequence",
         )?;
         let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, bool>(2)?,
+                row.get::<_, String>(3)?,
+            ))
         })?;
         let mut runs = Vec::new();
         for row in rows {
-            let (id, operation, refresh) = row?;
-            let state = self.replay(&id, &operation, refresh)?;
+            let (id, operation, refresh, wish) = row?;
+            let order = RunId::parse(&id).map_err(|error| error.to_string()).and_then(|id| {
+                Ok(Order {
+                    id,
+                    operation: if operation == "apply" { Operation::Apply } else { Operation::Scan },
+                    refresh: if refresh { RefreshPolicy::Refresh } else { RefreshPolicy::UseListsAsTheyAre },
+                    wish: wire::decode_wish(&wish).map_err(|error| chain(&error))?,
+                })
+            });
+            let state = match order {
+                Ok(order) => self.replay(&id, order)?,
+                Err(why) => Err(why),
+            };
             runs.push(Unfinished { id, state });
         }
         Ok(runs)
     }
 
-    fn replay(
-        &self,
-        id: &str,
-        operation: &str,
-        refresh: bool,
-    ) -> Result<Result<RunState, String>, JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM entries WHERE run = ?1 AND kind = 'event' ORDER BY sequence")?;
-        let bodies = statement.query_map(params![id], |row| row.get::<_, String>(0))?;
-        let order = match RunId::parse(id) {
-            Err(error) => return Ok(Err(error.to_string())),
-            Ok(id) => Order {
-                id,
-                operation: if operation == "apply" { Operation::Apply } else { Operation::Scan },
-                refresh: if refresh { RefreshPolicy::Refresh } else { RefreshPolicy::UseListsAsTheyAre },
-            },
-        };
+    fn replay(&self, id: &str, order: Order) -> Result<Result<RunState, String>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT version, body FROM entries WHERE run = ?1 AND kind = 'event' ORDER BY sequence",
+        )?;
+        let entries =
+            statement.query_map(params![id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
         let mut run = RunState::new(order);
-        for body in bodies {
-            let event = match wire::decode(&body?) {
+        for entry in entries {
+            let (version, body) = entry?;
+            let event = match wire::decode(version, &body) {
                 Ok(event) => event,
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Err(chain(&error))),
             };
             run = match step(run, event) {
                 Ok((next, _)) => next,
@@ -297,6 +343,16 @@ impl Journal {
             .query_row("SELECT value FROM marks WHERE name = 'paused'", [], |row| row.get::<_, String>(0))
             .optional()?;
         Ok(mark.is_some())
+    }
+
+    /// Takes down that the clock is right now, whatever instants stand in the journal.
+    pub fn accept_clock(&mut self) -> Result<(), JournalError> {
+        self.connection.execute(
+            "INSERT OR REPLACE INTO marks (name, value) \
+             SELECT 'clock_accepted_after', coalesce(max(sequence), 0) FROM entries",
+            [],
+        )?;
+        Ok(())
     }
 
     /// Pauses the agent: `by` is who said so.

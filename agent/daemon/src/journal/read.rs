@@ -1,6 +1,7 @@
 //! What the journal tells: runs for the control API, and the history that the scheduler decides by.
 
 use jiff::Timestamp;
+use patchd_protocol::control::events::RunMoved;
 use patchd_protocol::control::{
     GateWire, JournalEntry, ReportSummary, RunDocument, RunOutcome, RunPhase, RunSchema, RunSummary,
     RunTransaction, RunTrigger,
@@ -8,8 +9,10 @@ use patchd_protocol::control::{
 use patchd_protocol::report::native::{OperationWire, RunWire};
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::wire::DRY_RUN;
 use super::{IntentWire, Journal, JournalError};
 
 /// What was tried in one occurrence of a window.
@@ -26,8 +29,16 @@ pub struct LastAttempt {
     pub verdict: RunOutcome,
 }
 
+/// Some of a run's moves, and whether it is over once they have happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moves {
+    pub moves: Vec<RunMoved>,
+    /// Absent while more moves may come, or are there already.
+    pub concluded: Option<RunSummary>,
+}
+
 const SUMMARY: &str = "SELECT runs.id, operation, trigger, phase, requested_at, concluded_at, verdict, detail, \
-     reports.summary FROM runs LEFT JOIN reports ON reports.run = runs.id";
+     reports.summary, wish FROM runs LEFT JOIN reports ON reports.run = runs.id";
 
 impl Journal {
     /// The newest runs first.
@@ -68,9 +79,9 @@ impl Journal {
         id: &str,
         record: Option<RunWire>,
     ) -> Result<(Vec<JournalEntry>, Vec<RunTransaction>), JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT at, kind, code, body FROM entries WHERE run = ?1 ORDER BY sequence")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, kind, code, body, text FROM entries WHERE run = ?1 ORDER BY sequence",
+        )?;
         let mut rows = statement.query(params![id])?;
         let mut entries: Vec<JournalEntry> = Vec::new();
         let mut transactions = Vec::new();
@@ -78,7 +89,9 @@ impl Journal {
             let (at, code) = (timestamp(row, 0)?, row.get::<_, String>(2)?);
             if row.get_ref(1)?.as_str().map_err(|error| conversion(1, error))? == "intent" {
                 let intent: IntentWire = json(row, 3)?;
-                if let (Some(id), Some(digest)) = (intent.transaction, intent.digest) {
+                if code == "apply"
+                    && let (Some(id), Some(digest)) = (intent.transaction, intent.digest)
+                {
                     let changes = record
                         .iter()
                         .flat_map(|record| &record.transactions)
@@ -98,10 +111,46 @@ impl Journal {
                 && let Some(entry) = entries.last_mut().filter(|entry| entry.outcome.is_none())
             {
                 entry.done_at = Some(at);
-                entry.outcome = Some(code);
+                // Version 1 took down no sentences.
+                entry.outcome = Some(row.get::<_, Option<String>>(4)?.unwrap_or(code));
             }
         }
         Ok((entries, transactions))
+    }
+
+    /// What happened to a run after an entry of that number, oldest first and at most so many; `None` if there is no
+    /// such run.
+    pub fn moves(&self, run: &str, after: u64, limit: u32) -> Result<Option<Moves>, JournalError> {
+        let Some(summary) = self.run_summary(run)? else { return Ok(None) };
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, at, coalesce(phase, 'queued'), coalesce(text, code), packages FROM entries \
+             WHERE run = ?1 AND kind = 'event' AND ?2 < sequence ORDER BY sequence LIMIT ?3",
+        )?;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![run, after, limit], |row| {
+            Ok(RunMoved {
+                sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default(),
+                at: timestamp(row, 1)?,
+                phase: word(row, 2)?,
+                text: row.get(3)?,
+                packages: optional_json(row, 4)?,
+            })
+        })?;
+        let moves: Vec<RunMoved> = rows.collect::<Result<_, _>>()?;
+        let is_all = moves.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+        let concluded = (is_all && summary.concluded_at.is_some()).then_some(summary);
+        Ok(Some(Moves { moves, concluded }))
+    }
+
+    /// The newest instant that the journal knows of: a clock that shows less is wrong, or was before.
+    pub fn newest_instant(&self) -> Result<Option<Timestamp>, JournalError> {
+        let newest: Option<String> = self.connection.query_row(
+            "SELECT max(at) FROM entries WHERE sequence > coalesce( \
+             (SELECT CAST(value AS INTEGER) FROM marks WHERE name = 'clock_accepted_after'), 0)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(newest.and_then(|text| text.parse().ok()))
     }
 
     /// The last report that was written.
@@ -112,12 +161,13 @@ impl Journal {
         Ok(statement.query_row([], |row| json(row, 0)).optional()?)
     }
 
-    /// When the last run concluded, well or not.
+    /// When the last run concluded, well or not. A dry run leaves no report, so it is none.
     pub fn last_end(&self) -> Result<Option<Timestamp>, JournalError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT concluded_at FROM runs WHERE concluded_at IS NOT NULL ORDER BY sequence DESC LIMIT 1",
+            "SELECT concluded_at FROM runs WHERE concluded_at IS NOT NULL AND wish <> ?1 \
+             ORDER BY sequence DESC LIMIT 1",
         )?;
-        Ok(statement.query_row([], |row| timestamp(row, 0)).optional()?)
+        Ok(statement.query_row(params![DRY_RUN], |row| timestamp(row, 0)).optional()?)
     }
 
     /// What was tried in an occurrence of a window.
@@ -143,6 +193,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     Ok(RunSummary {
         id: row.get(0)?,
         operation: word::<OperationWire>(row, 1)?,
+        dry_run: row.get_ref(9)?.as_str().map_err(|error| conversion(9, error))? == DRY_RUN,
         trigger: json::<RunTrigger>(row, 2)?,
         phase: word::<RunPhase>(row, 3)?,
         requested_at: timestamp(row, 4)?,
@@ -166,6 +217,11 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T
 fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| conversion(column, error))).transpose()
+}
+
+/// The word that a value of a closed set is stored by.
+pub(super) fn text_of<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    serde_json::from_value(serde_json::to_value(value)?)
 }
 
 /// One word of a closed set.

@@ -9,12 +9,13 @@ use rusqlite::{Connection, ErrorCode};
 use super::JournalError;
 
 /// The schema that this program writes, kept in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// `PTCD`, kept in `application_id`: tells the journal from anybody else's database.
 const APPLICATION: i64 = 0x5054_4344;
 
-const SCHEMA: &str = "
+/// Version 1; what came later is in `CHANGES`.
+const FIRST: &str = "
 CREATE TABLE runs (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -49,6 +50,33 @@ CREATE TABLE reports (
 CREATE INDEX reports_by_key ON reports (key);
 CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ";
+
+/// What each later version changed, from 2 on. None is ever edited.
+const CHANGES: [&str; 1] = ["
+ALTER TABLE runs ADD COLUMN wish TEXT NOT NULL DEFAULT '\"what_is_due\"';
+ALTER TABLE entries ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE entries ADD COLUMN phase TEXT;
+ALTER TABLE entries ADD COLUMN text TEXT;
+ALTER TABLE entries ADD COLUMN packages TEXT;
+CREATE TABLE plans (
+  run TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+  digest TEXT NOT NULL,
+  document TEXT NOT NULL
+) STRICT;
+CREATE TABLE timings (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  package TEXT NOT NULL,
+  transaction_id TEXT NOT NULL,
+  milliseconds INTEGER NOT NULL,
+  UNIQUE (package, transaction_id)
+) STRICT;
+CREATE TABLE downloads (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  transaction_id TEXT NOT NULL UNIQUE,
+  bytes INTEGER NOT NULL,
+  milliseconds INTEGER NOT NULL
+) STRICT;
+"];
 
 /// A database that was put aside, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +123,9 @@ fn try_open(path: &Path) -> Result<Connection, Unusable> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     match (application, version, tables) {
-        (0, 0, 0) => create(&mut connection).map_err(failed)?,
+        (0, 0, 0) => update(&mut connection, 0).map_err(failed)?,
         (APPLICATION, VERSION, _) => {}
+        (APPLICATION, older @ 1..VERSION, _) => update(&mut connection, older).map_err(failed)?,
         (APPLICATION, newer, _) if VERSION < newer => {
             return Err(Unusable::Aside(format!(
                 "version {newer} is newer than this patchd, which knows {VERSION}"
@@ -125,12 +154,29 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_size_limit = 1048576", [], |_| Ok(()))
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings a database of a version, or an empty one, to ours: all of it or nothing.
+fn update(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    if from == 0 {
+        transaction.execute_batch(FIRST)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    let done = usize::try_from(from.saturating_sub(1)).unwrap_or_default();
+    for change in CHANGES.iter().skip(done) {
+        transaction.execute_batch(change)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
+}
+
+/// A database as version 1 made it, for tests of what became of it since.
+#[cfg(test)]
+pub(super) fn create_first(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(FIRST).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection
 }
 
 /// Renames the database and what belongs to it. Its write-ahead log must go with it, or a new one would take it for its own.

@@ -1,21 +1,27 @@
 //! The journal after crashes at every byte, with damaged files, and as its readers see it.
 
+mod older;
+mod readers;
+
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::gate::{Clock, Freeze, Grant, Observed};
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::plan::need::{Filesystem, Footprint, Use};
+use patchd_core::plan::steps::{Bond, Tie};
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
-    Event, Findings, Installed, Recall, RefreshOutcome, Simulation, TransactionEnd,
+    Event, Findings, Installed, PackageFailure, Proposal, Recall, RefreshOutcome, Refusal, Simulation,
+    TransactionEnd,
 };
-use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, step};
+use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, Wish, step};
 use patchd_core::window::{Occurrence, Verdict};
-use patchd_protocol::control::{RunOutcome, RunPhase, RunTrigger};
-use patchd_protocol::report::native::OperationWire;
+use patchd_protocol::control::RunTrigger;
 
-use super::{Journal, JournalError, NewRun};
+use super::{Journal, JournalError, Move, NewRun, wire};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -27,16 +33,17 @@ fn new_run(id: &str) -> NewRun {
             id: RunId::parse(id).unwrap(),
             operation: Operation::Apply,
             refresh: RefreshPolicy::Refresh,
+            wish: Wish::WhatIsDue,
         },
         trigger: RunTrigger::Schedule,
         occurrence: Some("night@2027".into()),
     }
 }
 
-fn change() -> PlannedChange {
+fn change(name: &str) -> PlannedChange {
     PlannedChange {
         package: PackageId {
-            name: PackageName::parse("openssl").unwrap(),
+            name: PackageName::parse(name).unwrap(),
             architecture: Architecture::parse("amd64").unwrap(),
         },
         from: Some(Version::parse("1:1.0~rc1").unwrap()),
@@ -44,38 +51,105 @@ fn change() -> PlannedChange {
     }
 }
 
-fn end() -> TransactionEnd {
+fn changes() -> Vec<PlannedChange> {
+    vec![change("libssl3"), change("openssl")]
+}
+
+fn end(exit_code: i32) -> TransactionEnd {
     TransactionEnd {
+        started_at: Some(at(10)),
         took: SignedDuration::from_millis(1_500),
-        exit_code: Some(0),
+        exit_code: Some(exit_code),
         output_tail: vec!["Setting up openssl".into()],
+        ..TransactionEnd::default()
     }
 }
 
-/// A whole apply with a crash in its transaction.
+/// An end with something to tell of everything.
+fn bad_end() -> TransactionEnd {
+    TransactionEnd {
+        failures: vec![PackageFailure {
+            name: "openssl".into(),
+            message: "its postinst failed".into(),
+            output: vec!["no".into()],
+        }],
+        notes: vec!["no inhibitor".into()],
+        left_files: vec!["/etc/ssl/openssl.cnf.dpkg-dist".into()],
+        database: vec!["openssl is half configured".into()],
+        ..end(100)
+    }
+}
+
+fn proposal() -> Proposal {
+    let footprint = |change: PlannedChange| Footprint {
+        package: change.package,
+        download_bytes: 5,
+        installed_bytes: 7,
+        replaced_bytes: 6,
+        boot_bytes: 1,
+        time: SignedDuration::from_millis(4_200),
+    };
+    let tie = |bond| Tie { package: change("openssl").package, on: change("libssl3").package, bond };
+    Proposal {
+        plan: Plan::try_new(changes()).unwrap(),
+        ties: vec![tie(Bond::Needed), tie(Bond::SameSource)],
+        footprints: changes().into_iter().map(footprint).collect(),
+    }
+}
+
+fn observed(now: Timestamp) -> Observed {
+    let occurrence = Occurrence { start: at(0), cutoff: at(9_000), end: at(9_900), name: "night".into() };
+    Observed {
+        now,
+        window: Verdict::Open(occurrence),
+        is_paused: false,
+        freeze: None,
+        clock: Clock::Synchronised,
+        filesystems: vec![Filesystem {
+            mount: "/".into(),
+            uses: Use::ALL.to_vec(),
+            free_bytes: 1 << 40,
+            free_inodes: Some(1 << 20),
+            is_read_only: false,
+        }],
+        available_memory: Some(1 << 30),
+        grant: None,
+        reserve: SignedDuration::from_mins(5),
+        longest_transaction: SignedDuration::from_mins(30),
+    }
+}
+
+fn installed(package: PlannedChange) -> Installed {
+    Installed { package: package.package, version: Some(package.to), is_sound: true }
+}
+
+fn simulation() -> Simulation {
+    Simulation { changes: changes(), removals: vec![], forbidden: vec![], refusal: None }
+}
+
+/// A whole apply with a crash in its transaction, which did not end well.
 fn story() -> Vec<Event> {
     let stale = Problem::new(ProblemKind::Stale, Weight::Incomplete, "/lists", "is old").at_line(3);
-    let occurrence = Occurrence { start: at(0), cutoff: at(90), end: at(99), name: "night".into() };
     vec![
         Event::Started,
         Event::Refreshed(RefreshOutcome::Fetched),
         Event::Assessed(Findings {
             assessment: Assessment::Incomplete { because: vec![stale] },
-            plan: Plan::try_new(vec![change()]).ok(),
+            proposal: Some(proposal()),
         }),
-        Event::Simulated(Simulation { changes: vec![change()], removals: vec![], refusal: None }),
-        Event::GatesSeen { now: at(9), window: Verdict::Open(occurrence), is_paused: false },
+        Event::Simulated(simulation()),
+        Event::GatesSeen(observed(at(9))),
+        Event::HooksRun(end(0)),
+        Event::GatesSeen(observed(at(10))),
         Event::StopRequested { by: "uid 0".into() },
         Event::Restarted,
         Event::Recalled(Recall::Running),
         Event::Lost { detail: "connection refused".into() },
-        Event::Recalled(Recall::Ended(end())),
-        Event::ReadBack(vec![Installed {
-            package: change().package,
-            version: Some(change().to),
-            is_sound: true,
-        }]),
-        Event::Assessed(Findings { assessment: Assessment::Complete, plan: None }),
+        Event::Recalled(Recall::Cut(bad_end())),
+        Event::Repaired(end(0)),
+        Event::ReadBack(changes().into_iter().map(installed).collect()),
+        Event::HooksRun(end(0)),
+        Event::Assessed(Findings { assessment: Assessment::Complete, proposal: None }),
         Event::Reported,
     ]
 }
@@ -87,8 +161,9 @@ fn write(journal: &mut Journal, run: &NewRun, events: Vec<Event>, mut each: impl
     each();
     for (second, event) in (1..).zip(events) {
         let (after, effects) = step(states.last().unwrap().clone(), event.clone()).unwrap();
-        journal.append(&event, &after, &effects, at(second)).unwrap();
-        states.push(after);
+        let moved = Move { event, after, effects, plan: None };
+        journal.append(&moved, at(second)).unwrap();
+        states.push(moved.after);
         each();
     }
     states
@@ -191,7 +266,7 @@ fn somebody_elses_or_a_newer_database_is_put_aside() {
     let set = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     set("PRAGMA user_version = 99");
     let (journal, moved) = Journal::open(&path, at(1)).unwrap();
-    assert_eq!(moved.unwrap().because, "version 99 is newer than this patchd, which knows 1");
+    assert_eq!(moved.unwrap().because, "version 99 is newer than this patchd, which knows 2");
     drop(journal);
     set("PRAGMA application_id = 7");
     assert_eq!(Journal::open(&path, at(2)).unwrap().1.unwrap().because, "it is not a journal of patchd");
@@ -212,39 +287,70 @@ fn a_journal_that_can_not_be_written_says_why() {
     assert!(matches!((0..999).find_map(|id| begin(id).err()), Some(JournalError::Full)));
 }
 
+/// Every kind of event, where the story has not each of its shapes.
+fn shapes() -> Vec<Event> {
+    let packages = || vec![change("openssl").package];
+    let everything = Observed {
+        freeze: Some(Freeze { until: at(50), reason: "end of year".into() }),
+        grant: Some(Grant { until: at(60), reason: "now".into() }),
+        ..observed(at(1))
+    };
+    let clock = |clock| Event::GatesSeen(Observed { clock, ..observed(at(2)) });
+    let window = |window| Event::GatesSeen(Observed { window, ..observed(at(3)) });
+    let next = Occurrence { start: at(1), cutoff: at(2), end: at(3), name: "next".into() };
+    vec![
+        Event::Refreshed(RefreshOutcome::Failed { failures: vec!["503".into()] }),
+        Event::Simulated(Simulation {
+            removals: packages(),
+            forbidden: vec!["old would be removed".into()],
+            refusal: Some("unmet".into()),
+            ..simulation()
+        }),
+        Event::GatesSeen(everything),
+        clock(Clock::NotRequired),
+        clock(Clock::Unsynchronised),
+        clock(Clock::Jumped { detail: "by a day".into() }),
+        clock(Clock::Unknown { detail: "EPERM".into() }),
+        window(Verdict::NoneConfigured),
+        window(Verdict::Shut { next: None }),
+        window(Verdict::Shut { next: Some(next) }),
+        Event::Applied(bad_end()),
+        Event::Recalled(Recall::Unknown),
+        Event::Recalled(Recall::Ended(bad_end())),
+        Event::Refused(Refusal::Packages { detail: "held".into(), blamed: packages() }),
+        Event::Refused(Refusal::Packages { detail: "unclear".into(), blamed: vec![] }),
+        Event::Refused(Refusal::Everything { detail: "it is Monday".into() }),
+    ]
+}
+
 #[test]
-fn readers_see_the_run_with_its_history() {
-    let mut journal = Journal::in_memory().unwrap();
-    write(&mut journal, &new_run("run-1"), story(), || {});
-    let run = journal.run("run-1").unwrap().unwrap();
-    assert_eq!(run.run.operation, OperationWire::Apply);
-    assert_eq!(run.run.phase, RunPhase::Concluded);
-    assert_eq!(run.run.verdict, Some(RunOutcome::Succeeded));
-    let told: Vec<_> =
-        run.journal.iter().map(|entry| (entry.effect.as_str(), entry.outcome.as_deref().unwrap())).collect();
-    assert_eq!(
-        told,
-        [
-            ("refresh", "refreshed"),
-            ("assess", "assessed"),
-            ("simulate", "simulated"),
-            ("look_at_gates", "gates_seen"),
-            ("apply", "restarted"),
-            ("recall", "recalled"),
-            ("recall_later", "lost"),
-            ("recall_later", "recalled"),
-            ("read_back", "read_back"),
-            ("assess", "assessed"),
-            ("report", "reported"),
-        ]
-    );
-    let [transaction] = run.transactions.as_slice() else { panic!("{:?}", run.transactions) };
-    assert_eq!(transaction.id, "run-1.apply");
-    assert_eq!(transaction.changes[0].after.as_deref(), Some("1:1.1"));
-    assert_eq!(journal.run("run-2").unwrap(), None);
-    let attempts = journal.attempts("night@2027").unwrap();
-    assert_eq!((attempts.count, attempts.last.unwrap().verdict), (1, RunOutcome::Succeeded));
-    assert_eq!(journal.attempts("other").unwrap().count, 0);
+fn every_event_comes_back_as_it_was() {
+    for event in story().into_iter().chain(shapes()) {
+        let body = wire::encode(&event).unwrap();
+        assert_eq!(wire::decode(wire::VERSION, &body).unwrap(), event, "{body}");
+    }
+    assert!(wire::decode(wire::VERSION + 1, "\"started\"").is_err());
+}
+
+#[test]
+fn every_wish_comes_back_as_it_was() {
+    let (_directory, path) = directory();
+    let plan = Plan::with_removals(changes(), vec![change("old").package]).unwrap();
+    for (number, wish) in [Wish::WhatIsDue, Wish::DryRun, Wish::ThisPlan(plan)].into_iter().enumerate() {
+        let (mut journal, _) = Journal::open(&path, at(0)).unwrap();
+        let mut run = new_run(&format!("run-{number}"));
+        run.order.wish = wish.clone();
+        journal.begin(&run, at(0)).unwrap();
+        drop(journal);
+        let state = unfinished(&path).unwrap();
+        assert_eq!(state.order.wish, wish);
+        let mut journal = Journal::open(&path, at(0)).unwrap().0;
+        assert_eq!(
+            journal.run_summary(&format!("run-{number}")).unwrap().unwrap().dry_run,
+            wish == Wish::DryRun
+        );
+        journal.abandon(&format!("run-{number}"), "a test", at(1)).unwrap();
+    }
 }
 
 #[test]

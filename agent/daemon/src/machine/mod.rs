@@ -2,32 +2,38 @@
 //!
 //! It decides nothing. What a run needs of a scan is kept until its report is written, and given back after.
 
+mod proposal;
 mod replies;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::SignedDuration;
-use patchd_core::package::PackageId;
 use patchd_core::plan::Plan;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation, Report, RunRecord};
-use patchd_core::run::event::{Effect, Event, Findings, RefreshOutcome};
+use patchd_core::run::event::{Effect, Event, Findings, RefreshOutcome, Refusal, Stage, Work};
 use patchd_core::run::{Order, RunId};
 use patchd_host::root::Root;
 use patchd_host::scan::{ScanRequest, scan};
 use patchd_protocol::config::Settings;
 use patchd_protocol::control::ReportSummary;
-use patchd_protocol::executor::{PackageWire, PlanWire, Verb, digest};
+use patchd_protocol::executor::{
+    HookStage, PackageWire, PlanWire, ProgressWire, RefusalCode, Reply, TransactionRecord, TransactionState,
+    Verb, digest,
+};
 use patchd_protocol::report::native::{OperationWire, ReportDocument};
 use tokio::sync::{Notify, watch};
 
 use crate::chain::chain;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, ClockWatch};
 use crate::documents::Documents;
-use crate::driver::Host;
-use crate::executor_client::ExecutorClient;
+use crate::driver::{Host, RECALL_PAUSE, RECALL_WAIT};
+use crate::executor_client::{ExecutorClient, ExecutorError};
+use crate::gates::Moment;
 use crate::identity::Identities;
 use crate::journal::SharedJournal;
+use crate::live::Live;
 use crate::store::spool::Spool;
 use crate::sys;
 
@@ -39,7 +45,8 @@ const REPORT_ROOM: u64 = 1 << 20;
 
 /// What the machine is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Parts<C> {
+    pub clock: Arc<ClockWatch<C>>,
     pub root: Root,
     pub version: &'static str,
     pub executor: ExecutorClient,
@@ -51,34 +58,130 @@ pub struct Parts {
     pub journal: SharedJournal,
     /// Woken when a report was spooled.
     pub spooled: Arc<Notify>,
+    pub live: Live,
 }
 
 /// This machine.
 #[derive(Debug)]
-pub struct Machine {
-    parts: Parts,
+pub struct Machine<C> {
+    parts: Parts<C>,
     /// The last assessment, until its report is written.
     assessed: Mutex<Option<Report>>,
 }
 
-impl Machine {
-    pub fn new(parts: Parts) -> Self {
+impl<C: Clock> Machine<C> {
+    pub fn new(parts: Parts<C>) -> Self {
         Self { parts, assessed: Mutex::new(None) }
     }
 
-    async fn ask(&self, run: &RunId, verb: Verb) -> Event {
+    /// Asks the executor, tells those who follow what goes on meanwhile, and learns from what it took.
+    async fn reply(&self, run: &RunId, verb: Verb) -> Result<Reply, ExecutorError> {
         let name = verb.name();
-        let progress = |line: &str| tracing::debug!(run_id = %run, verb = name, "{line}");
-        replies::event(self.parts.executor.ask(run, verb, progress).await)
+        let progress = |told: &ProgressWire| {
+            match told {
+                ProgressWire::Waiting { holder, seconds } => {
+                    tracing::info!(run_id = %run, verb = name, seconds, "waiting for {holder}");
+                }
+                ProgressWire::Stalled { seconds, last } => {
+                    tracing::warn!(run_id = %run, verb = name, seconds, last, "the package manager says nothing");
+                }
+                told => tracing::debug!(run_id = %run, verb = name, "{told:?}"),
+            }
+            self.parts.live.progress(run, told);
+        };
+        let reply = self.parts.executor.ask(run, verb, progress).await;
+        if let Ok(Reply::Done(record) | Reply::Recalled(Some(record))) = &reply {
+            self.learn(record).await;
+        }
+        reply
     }
 
-    async fn apply(&self, order: &Order, transaction: String, plan: &Plan) -> Event {
+    async fn ask(&self, run: &RunId, verb: Verb) -> Event {
+        replies::event(self.reply(run, verb).await)
+    }
+
+    async fn learn(&self, record: &TransactionRecord) {
+        let is_telling = record.state == TransactionState::Ended
+            && !(record.timings.is_empty() && record.download.is_none());
+        if !is_telling {
+            return;
+        }
+        let (id, timings, download) = (record.id.clone(), record.timings.clone(), record.download);
+        let learnt = self.parts.journal.with(move |journal| journal.learn(&id, &timings, download)).await;
+        if let Err(error) = learnt {
+            tracing::warn!(error = chain(&error), "how long this took could not be remembered");
+        }
+    }
+
+    /// A dry run, and which of what it comes to policy does not name.
+    async fn simulate(&self, order: &Order, plan: &Plan) -> Event {
+        match self.ask(&order.id, Verb::Simulate { plan: PlanWire::from(plan) }).await {
+            Event::Simulated(mut simulation) => {
+                simulation.forbidden = proposal::forbidden(&simulation, &self.parts.settings.borrow().apply);
+                Event::Simulated(simulation)
+            }
+            other => other,
+        }
+    }
+
+    async fn look_at_gates(&self, order: &Order, plan: Option<&Plan>) -> Event {
+        let lost = |detail: String| Event::Lost { detail };
+        let seen = match self.reply(&order.id, Verb::Observe { digest: plan.map(digest) }).await {
+            Ok(Reply::Observed(seen)) => seen,
+            Ok(Reply::Refused(refusal)) => return lost(format!("the executor refuses: {}", refusal.message)),
+            Ok(Reply::Failed { message }) => return lost(message),
+            Ok(_) => return lost("the executor answered something else".into()),
+            Err(error) => return lost(chain(&error)),
+        };
+        let is_paused = match self.parts.journal.with(|journal| journal.is_paused()).await {
+            Ok(is_paused) => is_paused,
+            Err(error) => return lost(chain(&error)),
+        };
+        if let Some(holder) = &seen.lock_holder {
+            let text = format!("the package manager's lock is held by {holder}");
+            self.parts.live.progress(&order.id, &ProgressWire::Note { text });
+        }
+        let settings = self.parts.settings.borrow().clone();
+        let distrust = self.parts.clock.distrust();
+        let moment = Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust };
+        Event::GatesSeen(moment.with(seen))
+    }
+
+    async fn apply(&self, order: &Order, work: Work) -> Event {
         if let Err(error) = self.parts.spool.check_room(OperationWire::Apply, REPORT_ROOM).await {
             let detail = format!("no report of a change could be kept: {}", chain(&error));
-            return Event::Refused { detail };
+            return Event::Refused(Refusal::Everything { detail });
         }
-        let verb = Verb::Apply { transaction, plan: PlanWire::from(plan), digest: digest(plan) };
+        let verb = Verb::Apply {
+            transaction: work.transaction,
+            plan: PlanWire::from(&work.plan),
+            digest: digest(&work.plan),
+            estimate_seconds: u64::try_from(work.estimate.as_secs()).unwrap_or_default(),
+            grant: work.granted.as_ref().map(digest),
+        };
         self.ask(&order.id, verb).await
+    }
+
+    /// Hooks or a repair. Where they are under way already, from before a crash, their end is awaited.
+    async fn side_transaction(&self, order: &Order, transaction: String, verb: Verb) -> Event {
+        loop {
+            let reply = self.reply(&order.id, verb.clone()).await;
+            let is_under_way = match &reply {
+                Ok(Reply::Done(record)) => record.state == TransactionState::Running,
+                Ok(Reply::Refused(refusal)) => refusal.code == RefusalCode::Busy,
+                _ => false,
+            };
+            if !is_under_way {
+                return replies::event(reply);
+            }
+            match self.reply(&order.id, recall(transaction.clone())).await {
+                Ok(Reply::Recalled(Some(record))) if record.state == TransactionState::Running => {}
+                Ok(Reply::Recalled(Some(record))) => return replies::event(Ok(Reply::Done(record))),
+                // Something else keeps the executor busy.
+                Ok(Reply::Recalled(None)) => tokio::time::sleep(RECALL_PAUSE).await,
+                other => return replies::event(other),
+            }
+        }
     }
 
     async fn assess(&self, order: &Order, refresh: Option<RefreshOutcome>) -> Event {
@@ -91,6 +194,7 @@ impl Machine {
         }
         let (root, id, operation) = (self.parts.root.clone(), order.id.clone(), order.operation);
         let (version, settings) = (self.parts.version, self.parts.settings.borrow().clone());
+        let clock = Arc::clone(&self.parts.clock);
         let scanned = tokio::task::spawn_blocking(move || {
             let request = ScanRequest {
                 id: id.as_str(),
@@ -104,19 +208,20 @@ impl Machine {
                 problems,
                 run: None,
             };
-            scan(&root, request, || SystemClock.now())
+            scan(&root, request, || clock.now())
         });
         let report = match scanned.await {
             Ok(report) => report,
             Err(error) => return Event::Lost { detail: format!("a bug of patchd cut the scan: {error}") },
         };
-        let findings = Findings {
-            assessment: bounded(report.assessment()),
-            plan: match operation {
-                Operation::Scan => None,
-                Operation::Apply => Plan::of_approved(&report.judgement),
+        let proposal = match operation {
+            Operation::Scan => None,
+            Operation::Apply => match self.parts.journal.with(|journal| journal.pace()).await {
+                Ok(pace) => proposal::of(&self.parts.root, &report, &pace),
+                Err(error) => return Event::Lost { detail: chain(&error) },
             },
         };
+        let findings = Findings { assessment: bounded(report.assessment()), proposal };
         *self.assessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
         Event::Assessed(findings)
     }
@@ -173,30 +278,43 @@ impl Machine {
     }
 }
 
-impl Host for Machine {
+impl<C: Clock> Host for Machine<C> {
     async fn perform(&self, order: &Order, effect: Effect) -> Event {
         match effect {
             Effect::Refresh { transaction } => self.ask(&order.id, Verb::Refresh { transaction }).await,
             Effect::Assess { refresh } => self.assess(order, refresh).await,
-            Effect::Simulate { plan } => {
-                self.ask(&order.id, Verb::Simulate { plan: PlanWire::from(&plan) }).await
+            Effect::Simulate { plan } => self.simulate(order, &plan).await,
+            Effect::LookAtGates { plan } => self.look_at_gates(order, plan.as_ref()).await,
+            Effect::RunHooks { transaction, stage } => {
+                let stage = match stage {
+                    Stage::PrePatch => HookStage::PrePatch,
+                    Stage::PostPatch => HookStage::PostPatch,
+                };
+                let verb = Verb::RunHooks { transaction: transaction.clone(), stage };
+                self.side_transaction(order, transaction, verb).await
             }
-            Effect::Apply { transaction, plan } => self.apply(order, transaction, &plan).await,
+            Effect::Apply(work) => self.apply(order, work).await,
             Effect::Recall { transaction } | Effect::RecallLater { transaction } => {
-                self.ask(&order.id, Verb::Recall { transaction }).await
+                self.ask(&order.id, recall(transaction)).await
             }
-            Effect::ReadBack { plan } => {
-                let packages = plan.changes().iter().map(|change| package(&change.package)).collect();
-                self.ask(&order.id, Verb::ReadBack { packages }).await
+            Effect::Repair { transaction } => {
+                let verb = Verb::Repair { transaction: transaction.clone() };
+                self.side_transaction(order, transaction, verb).await
+            }
+            Effect::ReadBack { packages } => {
+                let packages: Vec<PackageWire> = packages.iter().map(PackageWire::from).collect();
+                match self.ask(&order.id, Verb::ReadBack { packages }).await {
+                    Event::Refused(refusal) => Event::Lost { detail: refusal.detail().into() },
+                    other => other,
+                }
             }
             Effect::Report { record } => self.report(order, record).await,
-            Effect::LookAtGates => Event::Lost { detail: "the gates are the agent's to look at".into() },
         }
     }
 }
 
-fn package(package: &PackageId) -> PackageWire {
-    PackageWire { name: package.name.as_str().into(), architecture: package.architecture.as_str().into() }
+fn recall(transaction: String) -> Verb {
+    Verb::Recall { transaction, wait_seconds: Duration::as_secs(&RECALL_WAIT) }
 }
 
 fn bounded(assessment: Assessment) -> Assessment {

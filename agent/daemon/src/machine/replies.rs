@@ -3,9 +3,12 @@
 use jiff::SignedDuration;
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
 use patchd_core::plan::PlannedChange;
-use patchd_core::run::event::{Event, Installed, Recall, RefreshOutcome, Simulation, TransactionEnd};
+use patchd_core::run::event::{
+    Event, Installed, PackageFailure, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
+};
 use patchd_protocol::executor::{
-    InstalledWire, RefreshWire, RefusalCode, Reply, SimulationWire, TransactionRecord, TransactionState,
+    InstalledWire, PackageFailureWire, RefreshWire, RefusalCode, RefusalWire, Reply, SimulationWire,
+    TransactionKind, TransactionRecord, TransactionState,
 };
 
 use crate::chain::chain;
@@ -14,6 +17,10 @@ use crate::executor_client::ExecutorError;
 /// How much of what a package manager printed is kept: the end of it.
 const MAX_LINES: usize = 40;
 const MAX_LINE: usize = 500;
+
+/// How many failed packages, and how many notes and files, one transaction keeps.
+const MAX_FAILURES: usize = 200;
+const MAX_NOTES: usize = 200;
 
 /// The event that an answer, or the lack of one, is.
 pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
@@ -24,30 +31,45 @@ pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
     match reply {
         Reply::Refreshed(refresh) => Event::Refreshed(refreshed(refresh)),
         Reply::Simulated(simulation) => simulated(simulation),
-        Reply::Applied(record) => match record.state {
-            TransactionState::Ended => Event::Applied(ended(record)),
-            // It was asked for before: what came of it is asked for next.
-            TransactionState::Running | TransactionState::Interrupted => {
-                Event::Lost { detail: "the executor knows this transaction already".into() }
-            }
-        },
+        Reply::Done(record) => done(record),
         Reply::Recalled(None) => Event::Recalled(Recall::Unknown),
         Reply::Recalled(Some(record)) => Event::Recalled(match record.state {
             TransactionState::Running => Recall::Running,
-            TransactionState::Ended => Recall::Ended(ended(record)),
-            TransactionState::Interrupted => {
-                Recall::Cut { detail: "the package manager's transaction was cut".into() }
-            }
+            TransactionState::Ended => Recall::Ended(end(record)),
+            TransactionState::Interrupted => Recall::Cut(end(record)),
         }),
         Reply::ReadBack { installed } => match installed.iter().map(installed_package).collect() {
             Ok(installed) => Event::ReadBack(installed),
             Err(detail) => Event::Lost { detail },
         },
-        Reply::Refused { code, message } => {
-            Event::Refused { detail: format!("the executor refuses ({}): {message}", refusal_word(code)) }
+        Reply::Refused(refusal) => Event::Refused(refused(&refusal)),
+        Reply::Failed { message } => Event::Refused(Refusal::Everything { detail: message }),
+        Reply::Progress(_) | Reply::Observed(_) | Reply::Granted { .. } => {
+            Event::Lost { detail: "the executor answered something else".into() }
         }
-        Reply::Failed { message } => Event::Refused { detail: message },
-        Reply::Progress { .. } => Event::Lost { detail: "the executor's answer has no end".into() },
+    }
+}
+
+/// What was asked for and carried out, or was asked for before.
+fn done(record: TransactionRecord) -> Event {
+    match (record.kind, record.state) {
+        (TransactionKind::Apply, TransactionState::Ended) => Event::Applied(end(record)),
+        // What came of it is asked for next.
+        (_, TransactionState::Running) | (TransactionKind::Apply, TransactionState::Interrupted) => {
+            Event::Lost { detail: "the executor knows this transaction already".into() }
+        }
+        (TransactionKind::Repair, _) => Event::Repaired(end(record)),
+        (TransactionKind::Hooks, _) => Event::HooksRun(end(record)),
+    }
+}
+
+fn refused(RefusalWire { code, message, blamed }: &RefusalWire) -> Refusal {
+    let detail = format!("the executor refuses ({}): {message}", refusal_word(*code));
+    if code.is_about_packages() {
+        // One that can't be read blames nobody that was asked for.
+        Refusal::Packages { detail, blamed: blamed.iter().filter_map(|one| one.try_into().ok()).collect() }
+    } else {
+        Refusal::Everything { detail }
     }
 }
 
@@ -66,20 +88,35 @@ fn refreshed(refresh: RefreshWire) -> RefreshOutcome {
 
 fn simulated(wire: SimulationWire) -> Event {
     let changes: Result<Vec<PlannedChange>, _> = wire.changes.iter().map(PlannedChange::try_from).collect();
-    let removals: Result<Vec<PackageName>, _> =
-        wire.removals.iter().map(|name| PackageName::parse(name)).collect();
+    let removals: Result<Vec<PackageId>, _> = wire.removals.iter().map(PackageId::try_from).collect();
     match (changes, removals) {
         (Ok(changes), Ok(removals)) => {
-            Event::Simulated(Simulation { changes, removals, refusal: wire.refusal })
+            Event::Simulated(Simulation { changes, removals, forbidden: Vec::new(), refusal: wire.refusal })
         }
-        (Err(error), _) => Event::Lost { detail: format!("the dry run's answer can't be read: {error}") },
-        (_, Err(error)) => Event::Lost { detail: format!("the dry run's answer can't be read: {error}") },
+        (Err(error), _) | (_, Err(error)) => {
+            Event::Lost { detail: format!("the dry run's answer can't be read: {error}") }
+        }
     }
 }
 
-fn ended(record: TransactionRecord) -> TransactionEnd {
+fn end(record: TransactionRecord) -> TransactionEnd {
     let took = record.ended_at.map_or(SignedDuration::ZERO, |end| end.duration_since(record.started_at));
-    TransactionEnd { took, exit_code: record.exit_code, output_tail: bounded(record.output_tail) }
+    let failure = |PackageFailureWire { name, message, output }: PackageFailureWire| PackageFailure {
+        name: cut(name),
+        message: cut(message),
+        output: bounded(output),
+    };
+    let few = |lines: Vec<String>| lines.into_iter().take(MAX_NOTES).map(cut).collect();
+    TransactionEnd {
+        started_at: Some(record.started_at),
+        took,
+        exit_code: record.exit_code.filter(|_| record.state == TransactionState::Ended),
+        output_tail: bounded(record.output_tail),
+        failures: record.failures.into_iter().take(MAX_FAILURES).map(failure).collect(),
+        notes: few(record.notes),
+        left_files: few(record.left_files),
+        database: few(record.database),
+    }
 }
 
 fn installed_package(wire: &InstalledWire) -> Result<Installed, String> {
@@ -102,28 +139,45 @@ fn refusal_word(code: RefusalCode) -> String {
 /// The last lines, none of them endless.
 fn bounded(lines: Vec<String>) -> Vec<String> {
     let surplus = lines.len().saturating_sub(MAX_LINES);
-    let cut = |line: String| match line.char_indices().nth(MAX_LINE) {
+    lines.into_iter().skip(surplus).map(cut).collect()
+}
+
+fn cut(line: String) -> String {
+    match line.char_indices().nth(MAX_LINE) {
         Some((end, _)) => line.get(..end).unwrap_or_default().to_owned(),
         None => line,
-    };
-    lines.into_iter().skip(surplus).map(cut).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use patchd_protocol::executor::PackageWire;
+
     use super::*;
 
-    fn record(state: TransactionState) -> TransactionRecord {
+    fn record(kind: TransactionKind, state: TransactionState) -> TransactionRecord {
         TransactionRecord {
-            id: "run-1.apply".into(),
+            id: "run-1.apply.1".into(),
             run: "run-1".into(),
+            kind,
             digest: "d".into(),
             state,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             ended_at: jiff::Timestamp::from_second(9).ok(),
             exit_code: Some(100),
+            permission: "night".into(),
             changes: vec![],
             output_tail: vec!["x".repeat(900); 99],
+            failures: vec![PackageFailureWire {
+                name: "app".into(),
+                message: "its postinst failed".into(),
+                output: vec!["no".into()],
+            }],
+            notes: vec!["no inhibitor".into()],
+            timings: vec![],
+            download: None,
+            left_files: vec!["/etc/app.conf.dpkg-dist".into()],
+            database: vec!["app is half configured".into()],
         }
     }
 
@@ -147,16 +201,29 @@ mod tests {
 
     #[test]
     fn only_an_ended_transaction_is_an_end() {
-        let applied = |state| event(Ok(Reply::Applied(record(state))));
+        let applied = |state| event(Ok(Reply::Done(record(TransactionKind::Apply, state))));
         assert!(matches!(applied(TransactionState::Running), Event::Lost { .. }));
         assert!(matches!(applied(TransactionState::Interrupted), Event::Lost { .. }));
         let Event::Applied(end) = applied(TransactionState::Ended) else { panic!("no end") };
         assert_eq!((end.took, end.exit_code), (SignedDuration::from_secs(9), Some(100)));
         assert_eq!((end.output_tail.len(), end.output_tail[0].len()), (MAX_LINES, MAX_LINE));
+        assert_eq!(end.started_at, Some(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!((end.failures[0].name.as_str(), end.failures[0].output.len()), ("app", 1));
+        assert_eq!((end.notes.len(), end.left_files.len(), end.database.len()), (1, 1, 1));
         let recalled = |record| event(Ok(Reply::Recalled(record)));
         assert_eq!(recalled(None), Event::Recalled(Recall::Unknown));
-        let cut = recalled(Some(record(TransactionState::Interrupted)));
-        assert!(matches!(cut, Event::Recalled(Recall::Cut { .. })));
+        let cut = recalled(Some(record(TransactionKind::Apply, TransactionState::Interrupted)));
+        let Event::Recalled(Recall::Cut(end)) = cut else { panic!("{cut:?}") };
+        assert_eq!(end.exit_code, None, "a cut transaction has no code of its own");
+    }
+
+    #[test]
+    fn hooks_and_repairs_are_told_apart() {
+        let told = |kind, state| event(Ok(Reply::Done(record(kind, state)))).code();
+        assert_eq!(told(TransactionKind::Repair, TransactionState::Ended), "repaired");
+        assert_eq!(told(TransactionKind::Repair, TransactionState::Interrupted), "repaired");
+        assert_eq!(told(TransactionKind::Repair, TransactionState::Running), "lost");
+        assert_eq!(told(TransactionKind::Hooks, TransactionState::Ended), "hooks_run");
     }
 
     #[test]
@@ -179,9 +246,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_keeps_its_code() {
-        let refused = Reply::Refused { code: RefusalCode::OutsideWindow, message: "it is Monday".into() };
-        let detail = "the executor refuses (outside_window): it is Monday".to_owned();
-        assert_eq!(event(Ok(refused)), Event::Refused { detail });
+    fn a_refusal_keeps_its_code_and_whom_it_blames() {
+        let refused = |code, blamed: &[&str]| {
+            let blamed =
+                blamed.iter().map(|name| PackageWire { name: (*name).into(), architecture: "amd64".into() });
+            let message = "no".into();
+            event(Ok(Reply::Refused(RefusalWire { code, message, blamed: blamed.collect() })))
+        };
+        let detail = "the executor refuses (outside_window): no".to_owned();
+        let everything = Event::Refused(Refusal::Everything { detail });
+        assert_eq!(refused(RefusalCode::OutsideWindow, &["app"]), everything);
+        let Event::Refused(Refusal::Packages { blamed, .. }) = refused(RefusalCode::Conffile, &["app", "-x"])
+        else {
+            panic!("it is about packages")
+        };
+        assert_eq!(blamed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["app:amd64"]);
+        let failed = event(Ok(Reply::Failed { message: "apt is not there".into() }));
+        assert_eq!(failed, Event::Refused(Refusal::Everything { detail: "apt is not there".into() }));
     }
 }

@@ -4,18 +4,19 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use patchd_core::report::{Operation, RunVerdict};
-use patchd_core::run::event::{Effect, Event};
-use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, step};
-use patchd_core::window;
-use patchd_daemon::clock::{Clock, SystemClock};
+use patchd_core::run::event::Event;
+use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
+use patchd_daemon::clock::{ClockWatch, SystemClock};
 use patchd_daemon::deliver::store_of;
 use patchd_daemon::driver::{Host, perform_in_time};
-use patchd_daemon::journal::{Journal, NewRun, SharedJournal};
+use patchd_daemon::journal::{Journal, Move, NewRun, SharedJournal};
+use patchd_daemon::live::Live;
 use patchd_daemon::machine::{Machine, Parts};
 use patchd_daemon::store::Store;
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
@@ -90,7 +91,9 @@ pub(crate) async fn run(
     let journal = SharedJournal::new(Journal::in_memory()?);
     let store = store_of(&settings.store);
     let (_keep, receiver) = watch::channel(settings.clone());
+    let clock = Arc::new(ClockWatch::new(SystemClock, None));
     let machine = Machine::new(Parts {
+        clock: Arc::clone(&clock),
         root: Root::host(),
         version: env!("CARGO_PKG_VERSION"),
         executor,
@@ -100,8 +103,9 @@ pub(crate) async fn run(
         documents: None,
         journal: journal.clone(),
         spooled: Arc::new(Notify::new()),
+        live: Live::default(),
     });
-    let verdict = drive(&machine, &journal, operation, &settings, stop).await?;
+    let verdict = drive(&machine, &journal, &clock, operation, &settings, stop).await?;
     let report = journal.with(|journal| journal.last_report()).await?;
     let Some(report) = report else {
         bail!("no report was written: {}", verdict.detail().unwrap_or("nobody knows why"));
@@ -120,43 +124,45 @@ pub(crate) async fn run(
 async fn drive<H: Host>(
     host: &H,
     journal: &SharedJournal,
+    clock: &ClockWatch<SystemClock>,
     operation: Operation,
     settings: &Settings,
     stop: CancellationToken,
 ) -> Result<RunVerdict> {
-    let clock = SystemClock;
     let now = clock.now();
     let id = RunId::parse(&format!("{}-once-{}", now.strftime("%Y%m%dT%H%M%SZ"), std::process::id()))?;
     let refresh = match settings.scan.refresh {
         true => RefreshPolicy::Refresh,
         false => RefreshPolicy::UseListsAsTheyAre,
     };
-    let order = Order { id, operation, refresh };
+    let order = Order { id, operation, refresh, wish: Wish::WhatIsDue };
     let new = NewRun { order: order.clone(), trigger: RunTrigger::Once, occurrence: None };
     journal.with(move |journal| journal.begin(&new, now)).await?;
     let mut state = RunState::new(order.clone());
     let mut event = Event::Started;
     loop {
-        let (after, mut effects) = step(state, event.clone())?;
-        let (taken, wanted, now) = (after.clone(), effects.clone(), clock.now());
-        journal.with(move |journal| journal.append(&event, &taken, &wanted, now)).await?;
+        let (after, effects) = step(state, event.clone())?;
+        let (moved, now) = (Move { event, after, effects, plan: None }, clock.now());
+        let moved = journal.with(move |journal| journal.append(&moved, now).map(|()| moved)).await?;
+        let Move { after, mut effects, .. } = moved;
         state = after;
         if let Phase::Concluded { verdict, .. } = state.phase {
             return Ok(verdict);
         }
         let effect = effects.pop().context("a run that waits for nothing")?;
-        if effect == Effect::LookAtGates {
-            let now = clock.now();
-            let window = window::verdict(&settings.windows, now);
-            event = Event::GatesSeen { now, window, is_paused: false };
-            continue;
-        }
         tracing::info!(run_id = %order.id, phase = state.phase.code(), "run is {}", state.phase.code());
-        event = tokio::select! {
-            event = perform_in_time(host, &order, effect) => event,
-            () = stop.cancelled(), if state.is_stoppable() => {
-                state = step(state, Event::StopRequested { by: "a signal".into() })?.0;
-                Event::Lost { detail: "stopped by a signal".into() }
+        let mut performed = pin!(perform_in_time(host, &order, effect));
+        event = loop {
+            tokio::select! {
+                event = performed.as_mut() => break event,
+                () = stop.cancelled(), if state.stop.is_none() && state.is_stoppable() => {
+                    state = step(state, Event::StopRequested { by: "a signal".into() })?.0;
+                    // A transaction under way is waited for: what it did is read back, and nothing more begins.
+                    let is_waited_for = state.phase.progress().is_some() || matches!(state.phase, Phase::Mending { .. });
+                    if !is_waited_for {
+                        break Event::Lost { detail: "stopped by a signal".into() };
+                    }
+                }
             }
         };
     }

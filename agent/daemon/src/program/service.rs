@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
-use patchd_daemon::clock::{Clock, SystemClock};
+use patchd_daemon::clock::{Clock, ClockWatch, SystemClock};
 use patchd_daemon::control::{self, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
 use patchd_daemon::documents::Documents;
 use patchd_daemon::identity::Identities;
 use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
 use patchd_daemon::journal::{Journal, SharedJournal};
+use patchd_daemon::live::Live;
 use patchd_daemon::machine::{Machine, Parts};
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
 use patchd_daemon::systemd;
@@ -75,6 +76,9 @@ pub(crate) async fn run(
     let stop = CancellationToken::new();
     let (executor, _child) = helper.client(&places.executor_socket)?;
     let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
+    let newest = journal.with(|journal| journal.newest_instant()).await.context("can't read the journal")?;
+    let watch = Arc::new(ClockWatch::new(clock, newest));
+    let live = Live::default();
     let spool =
         Spool::open(state.join("spool"), SpoolLimits::default()).await.context("can't open the spool")?;
     let (settings_sender, receiver) = watch::channel(settings.clone());
@@ -91,6 +95,7 @@ pub(crate) async fn run(
         booted_at: booted_at(clock.now()),
     };
     let machine = Machine::new(Parts {
+        clock: Arc::clone(&watch),
         root: Root::host(),
         version: env!("CARGO_PKG_VERSION"),
         executor,
@@ -100,11 +105,13 @@ pub(crate) async fn run(
         documents: Some(documents.clone()),
         journal: journal.clone(),
         spooled: Arc::clone(&spooled),
+        live: live.clone(),
     });
-    let (agent, handle) = Agent::new(Arc::new(machine), clock, journal.clone(), settings, facts);
+    let (agent, handle) =
+        Agent::new(Arc::new(machine), watch, journal.clone(), settings, facts, live.clone());
     let deliverer =
         Deliverer { spool, settings: receiver.clone(), journal: journal.clone(), spooled, waiting };
-    let sources = Sources { agent: handle.clone(), journal, documents };
+    let sources = Sources { agent: handle.clone(), journal, documents, live };
     let control = control::serve(&places.control_socket, receiver, sources, stop.clone())
         .await
         .context("can't serve the control socket")?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use patchd_host::durable;
+use patchd_protocol::control::MAX_REQUEST_BODY;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -79,9 +80,9 @@ async fn a_giant_body_is_refused_whether_it_says_its_length_or_not() {
     let server = Server::start(nobody_else()).await;
     let head =
         "POST /v1/runs HTTP/1.1\r\nhost: patchd\r\ncontent-type: application/json\r\nconnection: close\r\n";
-    let length = 64 * 1024 + 1;
+    let length = MAX_REQUEST_BODY + 1;
     let told = format!("{head}content-length: {length}\r\n\r\n{}", " ".repeat(length));
-    let chunks = format!("10000\r\n{}\r\n", " ".repeat(0x10000)).repeat(4);
+    let chunks = format!("10000\r\n{}\r\n", " ".repeat(0x10000)).repeat(17);
     let untold = format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
     for bytes in [told, untold] {
         let answer = server.send(bytes.as_bytes()).await;

@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use patchd_core::report::Report;
 use patchd_core::run::Order;
 use patchd_core::run::event::{Effect, Event};
+use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::{ControlSettings, Settings};
 use patchd_protocol::report::native::ReportDocument;
 use serde_json::Value;
@@ -24,11 +25,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, AgentFacts};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWatch};
 use crate::control::{ServerHandle, Sources, serve};
 use crate::documents::Documents;
 use crate::driver::Host;
 use crate::journal::{Journal, SharedJournal};
+use crate::live::Live;
 
 /// Longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +42,14 @@ struct StandingClock(Timestamp);
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
         self.0
+    }
+
+    fn since_boot(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn synchronisation(&self) -> Synchronisation {
+        Synchronisation::Synchronised
     }
 }
 
@@ -109,16 +119,18 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let work = Arc::new(Semaphore::new(0));
+        let live = Live::default();
         let (agent, handle) = Agent::new(
             Arc::new(SlowHost(Arc::clone(&work))),
-            StandingClock(now),
+            Arc::new(ClockWatch::new(StandingClock(now), None)),
             journal.clone(),
             Settings::default(),
             facts,
+            live.clone(),
         );
         tokio::spawn(agent.run(stop.clone()));
         let documents = Documents::new(directory.path().join("documents"));
-        let sources = Sources { agent: handle, journal, documents };
+        let sources = Sources { agent: handle, journal, documents, live };
         let socket = directory.path().join("patchd.sock");
         let (settings, receiver) = watch::channel(Settings { control, ..Settings::default() });
         let handle = serve(&socket, receiver, sources, stop.clone()).await.unwrap();
