@@ -4,6 +4,7 @@ mod apply;
 mod bad_input;
 mod daemon;
 mod executor;
+mod executor_conffiles;
 mod executor_locks;
 mod executor_progress;
 mod imds;

@@ -103,8 +103,8 @@ impl Licence {
 /// apt on this machine.
 #[derive(Debug)]
 pub(crate) struct Apt {
-    apt_get: PathBuf,
-    apt_mark: PathBuf,
+    /// Where the programs lie.
+    programs: PathBuf,
     /// A directory of the executor's own, for what the calls say that are no transactions.
     output: PathBuf,
     /// How long fetching may be silent, and after how long a silence of dpkg is told.
@@ -135,15 +135,19 @@ struct Said {
 }
 
 impl Apt {
-    /// `programs` is where apt-get and apt-mark lie.
+    /// `programs` is where apt-get, apt-mark, dpkg-deb and tar lie.
     pub(crate) fn new(programs: &Path, output: &Path) -> Self {
         Self {
-            apt_get: programs.join("apt-get"),
-            apt_mark: programs.join("apt-mark"),
+            programs: programs.to_owned(),
             output: output.to_owned(),
             fetch_silence: FETCH_SILENCE,
             stall: STALL,
         }
+    }
+
+    /// The path of a program of apt or dpkg, or one that comes with them.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// Fetches the lists of all sources.
@@ -233,7 +237,7 @@ impl Apt {
         let arguments = planning(&mode, work.licence, work.plan, work.native);
         let inherited: Vec<_> = std::iter::once(status.as_fd()).chain(kept).collect();
         let call = Call {
-            program: &self.apt_get,
+            program: &self.program("apt-get"),
             arguments: &arguments,
             output: &work.log,
             errors: None,
@@ -250,7 +254,7 @@ impl Apt {
         });
         let arguments: Vec<String> = std::iter::once("auto".to_owned()).chain(names).collect();
         let call = Call {
-            program: &self.apt_mark,
+            program: &self.program("apt-mark"),
             arguments: &arguments,
             output: log,
             errors: None,
@@ -271,7 +275,7 @@ impl Apt {
         let (output, errors) = (path("out"), path("err"));
         remove(&output)?;
         remove(&errors)?;
-        let (program, output_path, errors_path) = (&self.apt_get, &output, Some(errors.as_path()));
+        let (program, output_path, errors_path) = (&self.program("apt-get"), &output, Some(errors.as_path()));
         let call = Call { program, arguments, output: output_path, errors: errors_path, inherited };
         let ended = child::run(&call, patience, watch)?;
         let read = |path: &Path| {

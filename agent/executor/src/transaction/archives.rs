@@ -71,7 +71,7 @@ pub(crate) fn forget(directory: &Path) {
 }
 
 /// The archive of a change with its size. Links are none: apt makes regular files.
-fn find(cache: &Path, change: &PlannedChange, native: &str) -> Option<(PathBuf, u64)> {
+pub(crate) fn find(cache: &Path, change: &PlannedChange, native: &str) -> Option<(PathBuf, u64)> {
     let PackageId { architecture, .. } = &change.package;
     // An upgrade may turn a package of the host's architecture into one for all, or back.
     [architecture.as_str(), "all", native].iter().find_map(|architecture| {

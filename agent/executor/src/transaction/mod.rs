@@ -3,6 +3,7 @@
 
 pub(crate) mod archives;
 mod checks;
+mod conffiles;
 pub(crate) mod marks;
 mod permission;
 pub(crate) mod recall;
@@ -130,6 +131,7 @@ fn prepare(
     if let Err(error) = archives::keep(&cache, order.plan, before.native.as_str(), &directory) {
         notes.push(format!("the archives could not be kept for a repair: {error}"));
     }
+    conffiles::check_held(executor, order.plan, &before, &permission.apply)?;
     // Waiting and fetching take time: only what is allowed now counts, and what is installed now.
     let permission = self::permission(executor, order)?;
     let left = time_left(executor, order, &permission);
@@ -151,7 +153,7 @@ fn carry_out(
     let left = time_left(executor, order, &permission);
     let mut record = TransactionRecord {
         digest: order.digest.into(),
-        permission: permission.word,
+        permission: permission.word.clone(),
         changes: read_back::changes(order.plan, &before),
         download,
         notes,
@@ -167,6 +169,7 @@ fn carry_out(
         record.permission,
         order.digest
     ));
+    let beside = conffiles::beside(executor, order.plan, &before);
     let work = work(executor, order, &before, licence, left);
     let (ended, story) = install(executor, &work, progress);
     if let Some(story) = story {
@@ -182,6 +185,10 @@ fn carry_out(
         return Ok(record);
     }
     record.notes.extend(marks::give_back(executor, order.id, held));
+    let (left, said) =
+        conffiles::settle(executor, order.plan, &executor.inventory(), &permission.apply, &beside);
+    record.left_files = left;
+    record.notes.extend(said);
     finish(executor, order, &mut record, ended);
     Ok(record)
 }
