@@ -16,6 +16,6 @@ pub mod journal;
 pub mod machine;
 pub mod scheduler;
 pub mod store;
-mod sys;
+pub mod sys;
 pub mod systemd;
 pub mod tls;
