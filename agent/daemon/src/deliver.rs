@@ -45,6 +45,9 @@ impl Deliverer {
                 }
             }
             let is_empty = self.count().await == 0;
+            if is_empty {
+                store.rest().await;
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.spooled.notified() => {}

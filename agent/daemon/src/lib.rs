@@ -20,6 +20,6 @@ pub mod narrative;
 pub mod plan_document;
 pub mod scheduler;
 pub mod store;
-mod sys;
+pub mod sys;
 pub mod systemd;
 pub mod tls;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use futures_util::StreamExt;
 use nix::sys::stat::{Mode, umask};
-use patchd_daemon::{chain, tls};
+use patchd_daemon::{chain, sys, tls};
 use patchd_host::config_files;
 use patchd_host::root::Root;
 use patchd_protocol::config::{LogLevel, Settings};
@@ -25,6 +25,7 @@ use crate::program::logs::{self, LogHandle};
 use crate::program::{once, privilege, service};
 
 fn main() -> ExitCode {
+    sys::begin();
     let Arguments { places, command } = Arguments::parse();
     // Reports name every hole of a host: nothing that we write is for everybody.
     umask(Mode::S_IRWXO | Mode::S_IWGRP);
@@ -86,12 +87,15 @@ fn one_run(places: &Places, settings: Settings, wanted: &Once) -> Result<u8> {
     })
 }
 
-/// One thread for everything that waits; files and SQLite have threads that end when they have nothing to do.
+/// One thread for everything that waits; files and SQLite have threads that end when they have nothing to do, and the
+/// last of them gives back the memory that the work took.
 fn in_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .thread_keep_alive(Duration::from_secs(2))
+        .on_thread_start(sys::thread_begins)
+        .on_thread_stop(sys::thread_ends)
         .build()
         .context("can't make a runtime")?;
     let ended = work(&runtime);

@@ -1,5 +1,5 @@
 //! The JSON Schemas that we publish, made from the wire types. They are files in docs/schema, and a test holds the
-//! files against the types.
+//! files against the types. The OpenAPI document of the control API is made with the same words, by the daemon.
 //!
 //! Objects stay open on purpose: fields are added within version 1, and a reader ignores what it does not know.
 
@@ -59,36 +59,54 @@ fn of<T: ToSchema>(document: &str) -> Value {
 
 /// A part in the words of JSON Schema 2020-12.
 fn plain(schema: RefOr<Schema>) -> Value {
-    let mut value = serde_json::to_value(schema).expect("a schema is a tree of strings, numbers and lists");
+    let mut value = by_public_names(schema);
     translate(&mut value);
     value
 }
 
+/// A part in OpenAPI's words, which says of other parts what they are called outside of this code.
+pub fn by_public_names(schema: RefOr<Schema>) -> Value {
+    let mut value = serde_json::to_value(schema).expect("a schema is a tree of strings, numbers and lists");
+    each_object(&mut value, &|object| {
+        if let Some(Value::String(target)) = object.get_mut("$ref") {
+            *target = public(target).to_owned();
+        }
+    });
+    value
+}
+
 /// What a type is called outside of this code, where nobody tells wire types from others.
-fn public(name: &str) -> &str {
+pub fn public(name: &str) -> &str {
     name.strip_suffix("Wire").unwrap_or(name)
 }
 
 /// OpenAPI's own references and number formats become JSON Schema's.
 fn translate(value: &mut Value) {
+    each_object(value, &|object| {
+        if let Some(Value::String(target)) = object.get_mut("$ref") {
+            *target = target.replace("#/components/schemas/", "#/$defs/");
+        }
+        let is_width = |format: &Value| format.as_str().is_some_and(|format| format.starts_with("int"));
+        if object.get("format").is_some_and(is_width) {
+            object.remove("format");
+        }
+    });
+}
+
+/// Changes every object in a value, the outer ones first.
+fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {
-            if let Some(Value::String(target)) = object.get_mut("$ref") {
-                *target = public(target).replace("#/components/schemas/", "#/$defs/");
-            }
-            let is_width = |format: &Value| format.as_str().is_some_and(|format| format.starts_with("int"));
-            if object.get("format").is_some_and(is_width) {
-                object.remove("format");
-            }
-            object.values_mut().for_each(translate);
+            change(object);
+            object.values_mut().for_each(|value| each_object(value, change));
         }
-        Value::Array(items) => items.iter_mut().for_each(translate),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
         _ => {}
     }
 }
 
 /// The same value with the keys of every object in order, whatever order the JSON library keeps.
-fn sorted(value: Value) -> Value {
+pub fn sorted(value: Value) -> Value {
     match value {
         Value::Object(object) => {
             let mut entries: Vec<_> = object.into_iter().collect();

@@ -1,15 +1,20 @@
-//! The closed sets of words in our documents. Each is an enum here, so that the published schema lists its words and no
-//! writer can invent one.
+//! The sets of words in our documents. Each is an enum here, so that the published schema lists its words and no writer
+//! can invent one.
+//!
+//! Closed sets are somebody else's, and final. Open ones are ours and may grow within version 1 of a document: a reader
+//! keeps a word that it does not know, as it is.
 
 use patchd_core::baseline::ComplianceLevel;
 use patchd_core::compliance::{PatchState, WaitReason};
 use patchd_core::inventory::{Status, Want};
 use patchd_core::offer::Trust;
 use patchd_core::report::RunVerdict;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
-/// An enum of words, each written once.
+/// A closed enum of words, each written once.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$of_word:meta])* $variant:ident = $word:tt,)+ }) => {
         $(#[$about])*
@@ -34,6 +39,61 @@ macro_rules! words {
                 formatter.pad(self.as_str())
             }
         }
+    };
+}
+
+/// An open enum of words, each written once. The published schema lists those of this version.
+macro_rules! open_words {
+    ($(#[doc = $about:literal])+ $name:ident { $($variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($variant,)+
+            /// A word of a later version. Nobody writes one but to pass on what was read.
+            Other(Box<str>),
+        }
+
+        impl $name {
+            /// The word as documents spell it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = Box::<str>::deserialize(deserializer)?;
+                Ok(match &*word {
+                    $($word => Self::$variant,)+
+                    _ => Self::Other(word),
+                })
+            }
+        }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let about = [$($about),+].map(str::trim).join("\n");
+                let words = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+                words.enum_values(Some([$($word),+])).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -78,7 +138,7 @@ words! {
     }
 }
 
-words! {
+open_words! {
     /// Why a package is not at the version that it should be at. Later documents of version 1 may know more reasons.
     ReasonWire {
         Held = "held",
@@ -94,7 +154,7 @@ words! {
     }
 }
 
-words! {
+open_words! {
     /// Why a list of packages is believed, or that it is not.
     TrustWire {
         Signed = "signed",
@@ -103,7 +163,7 @@ words! {
     }
 }
 
-words! {
+open_words! {
     /// How the candidates were found: by our own reader, or by asking the package manager where the host uses something
     /// that our reader does not know.
     MethodNameWire {
@@ -112,7 +172,7 @@ words! {
     }
 }
 
-words! {
+open_words! {
     /// How a run ended; from what was read back, never from an exit code.
     VerdictWire {
         Succeeded = "succeeded",
@@ -241,6 +301,17 @@ impl From<Want> for WantWire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_a_later_version_is_kept_where_the_set_is_open() {
+        for word in ["\"held\"", "\"quarantined\""] {
+            let reason: ReasonWire = serde_json::from_str(word).unwrap();
+            assert_eq!(serde_json::to_string(&reason).unwrap(), word);
+        }
+        assert_eq!(serde_json::from_str::<VerdictWire>("\"failed\"").unwrap(), VerdictWire::Failed);
+        assert!(serde_json::from_str::<ReasonWire>("7").is_err());
+        assert!(serde_json::from_str::<PackageStatusWire>("\"quarantined\"").is_err());
+    }
 
     #[test]
     fn one_spelling_in_text_in_json_and_in_the_domain() {

@@ -86,7 +86,7 @@ pub(crate) fn updates(document: &UpdatesDocument, view: &View) -> Vec<Line> {
         text.push_str(&format!("; together they bring in {}", names.join(", ")));
     }
     lines.extend(wrapped("", &text, view.width));
-    let sentences = reason_sentences(updates.iter().map(|update| (update.reason, &*update.detail)));
+    let sentences = reason_sentences(updates.iter().map(|update| (&update.reason, &*update.detail)));
     lines.extend(view.reasons(sentences));
     lines.extend(view.problems("Problems", Style::Doubtful, document.problems.iter().collect()));
     lines
@@ -109,7 +109,7 @@ pub(crate) fn update_table(updates: &[&UpdateWire], own_architecture: &str) -> T
             &update.candidate,
             update.approved.as_deref().filter(|&approved| approved != update.candidate).unwrap_or_default(),
             if update.security { "security" } else { "" },
-            &reason_words(update.reason),
+            &reason_words(&update.reason),
             &update.origin,
         ]);
     }

@@ -141,7 +141,7 @@ pub(crate) fn package_text(name: &str, architecture: &str, own: &str) -> String 
 }
 
 /// A reason's stable name in the few words that a column has room for.
-pub(crate) fn reason_words(reason: ReasonWire) -> String {
+pub(crate) fn reason_words(reason: &ReasonWire) -> String {
     match reason {
         ReasonWire::Held => "on hold".into(),
         ReasonWire::RemovalRequired => "needs a removal".into(),
@@ -151,9 +151,9 @@ pub(crate) fn reason_words(reason: ReasonWire) -> String {
 
 /// The sentences for the reasons that occur, each with how often.
 pub(crate) fn reason_sentences<'a>(
-    reasons: impl Iterator<Item = (ReasonWire, &'a str)>,
+    reasons: impl Iterator<Item = (&'a ReasonWire, &'a str)>,
 ) -> Vec<(usize, String)> {
-    let mut counts = std::collections::BTreeMap::<(ReasonWire, &str), usize>::new();
+    let mut counts = std::collections::BTreeMap::<(&ReasonWire, &str), usize>::new();
     for reason in reasons {
         *counts.entry(reason).or_default() += 1;
     }

@@ -65,7 +65,7 @@ impl Advice<'_> {
 
     /// The names of the missing updates that wait for one of these reasons.
     fn missing(&self, reasons: &[ReasonWire]) -> BTreeSet<&str> {
-        let waits = |item: &&ItemWire| item.reason.is_some_and(|reason| reasons.contains(&reason));
+        let waits = |item: &&ItemWire| item.reason.as_ref().is_some_and(|reason| reasons.contains(reason));
         let missing = self.report.items.iter().filter(|item| item.state == PatchStateWire::Missing);
         missing.filter(waits).map(|item| item.name.as_str()).collect()
     }

@@ -120,8 +120,9 @@ impl<'a> Page<'a> {
     fn group(&self, heading: &str, items: Vec<&'a ItemWire>) -> Vec<Line> {
         let mut lines =
             vec![Line::empty(), Line::styled(Style::Heading, format!("{heading} ({})", items.len()))];
-        let sentences =
-            reason_sentences(items.iter().filter_map(|item| Some((item.reason?, item.detail.as_deref()?))));
+        let sentences = reason_sentences(
+            items.iter().filter_map(|item| Some((item.reason.as_ref()?, item.detail.as_deref()?))),
+        );
         let waits_differ = 1 < sentences.len();
         let mut table = Table::new(&[
             Column { title: "PACKAGE", rank: 0 },
@@ -143,7 +144,7 @@ impl<'a> Page<'a> {
                 self.other_candidate(item).unwrap_or_default(),
                 &level_text(item.level),
                 item.severity.as_deref().unwrap_or_default(),
-                &item.reason.filter(|_| waits_differ).map(reason_words).unwrap_or_default(),
+                &item.reason.as_ref().filter(|_| waits_differ).map(reason_words).unwrap_or_default(),
                 update.map_or("", |update| &update.origin),
             ]);
         }
@@ -185,7 +186,7 @@ impl<'a> Page<'a> {
         } else {
             lines.push(Line::plain(format!("{count} offered{new}: --all shows them")));
         }
-        let sentences = reason_sentences(others.iter().map(|update| (update.reason, &*update.detail)));
+        let sentences = reason_sentences(others.iter().map(|update| (&update.reason, &*update.detail)));
         lines.extend(self.view.reasons(sentences));
         lines
     }
@@ -202,7 +203,7 @@ impl<'a> Page<'a> {
 
     /// What an apply changed, as it was read back.
     fn run(&self, run: &RunWire) -> Vec<Line> {
-        let mut text = format!("The run {}", run_words(run.verdict));
+        let mut text = format!("The run {}", run_words(&run.verdict));
         if let Some(detail) = &run.detail {
             text.push_str(&format!(": {detail}"));
         }
@@ -271,12 +272,13 @@ fn priority_rank(item: &ItemWire) -> u8 {
     }
 }
 
-fn run_words(verdict: VerdictWire) -> &'static str {
+fn run_words(verdict: &VerdictWire) -> &str {
     match verdict {
         VerdictWire::Succeeded => "succeeded",
         VerdictWire::Partial => "succeeded in part",
         VerdictWire::Refused => "changed nothing",
         VerdictWire::Failed => "failed",
+        VerdictWire::Other(word) => word,
     }
 }
 

@@ -145,7 +145,7 @@ pub(crate) fn problem(code: &str, place: &str, line: Option<u64>, message: &str)
     ProblemWire { code: code.into(), place: place.into(), line, message: message.into() }
 }
 
-fn sentence(reason: ReasonWire) -> &'static str {
+fn sentence(reason: &ReasonWire) -> &'static str {
     match reason {
         ReasonWire::Held => "on hold: `apt-mark unhold` releases it",
         ReasonWire::NotApproved => "the baseline does not ask for it",
@@ -166,8 +166,8 @@ pub(crate) fn add_missing(report: &mut ReportDocument, name: &str, priority: &st
         installed: "1.0-1".into(),
         approved: Some("1.0-1+deb12u1".into()),
         installed_at: None,
-        reason: Some(reason),
-        detail: Some(sentence(reason).into()),
+        reason: Some(reason.clone()),
+        detail: Some(sentence(&reason).into()),
     });
     report.updates.push(UpdateWire {
         name: name.into(),
@@ -178,8 +178,8 @@ pub(crate) fn add_missing(report: &mut ReportDocument, name: &str, priority: &st
         security: true,
         origin: "Debian-Security:12/stable-security".into(),
         advisories: vec![],
+        detail: sentence(&reason).into(),
         reason,
-        detail: sentence(reason).into(),
     });
     report.summary.compliance = ComplianceWire::NonCompliant;
 }
@@ -210,6 +210,6 @@ pub(crate) fn add_other(report: &mut ReportDocument, name: &str) {
         origin: "Debian:bookworm-updates".into(),
         advisories: vec![],
         reason: ReasonWire::NotApproved,
-        detail: sentence(ReasonWire::NotApproved).into(),
+        detail: sentence(&ReasonWire::NotApproved).into(),
     });
 }

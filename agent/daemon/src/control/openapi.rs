@@ -2,6 +2,7 @@
 //! to it by a test. The daemon serves the published file; it makes nothing at run time.
 
 use patchd_protocol::control::{PROBLEM_MEDIA_TYPE, ProblemDocument, ProblemType};
+use patchd_protocol::schema::{by_public_names, public, sorted};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, schema::Schema};
@@ -65,7 +66,9 @@ pub fn document() -> Value {
 fn operation(endpoint: &Endpoint, schemas: &mut Map<String, Value>) -> Value {
     let mut content = |make: fn() -> Content| {
         let Content { schema, parts } = make();
-        schemas.extend(parts.into_iter().map(|(name, schema)| (public(&name).to_owned(), plain(schema))));
+        schemas.extend(
+            parts.into_iter().map(|(name, schema)| (public(&name).to_owned(), by_public_names(schema))),
+        );
         schema
     };
     let mut operation = json!({"summary": endpoint.summary, "operationId": operation_id(endpoint)});
@@ -121,42 +124,5 @@ fn operation_id(endpoint: &Endpoint) -> String {
 fn insert(object: &mut Value, key: &str, value: Value) {
     if let Value::Object(object) = object {
         object.insert(key.into(), value);
-    }
-}
-
-/// What a type is called outside of this code, where nobody tells wire types from others.
-fn public(name: &str) -> &str {
-    name.strip_suffix("Wire").unwrap_or(name)
-}
-
-fn plain(schema: RefOr<Schema>) -> Value {
-    let mut value = serde_json::to_value(schema).expect("a schema is a tree of strings, numbers and lists");
-    translate(&mut value);
-    value
-}
-
-fn translate(value: &mut Value) {
-    match value {
-        Value::Object(object) => {
-            if let Some(Value::String(target)) = object.get_mut("$ref") {
-                *target = public(target).to_owned();
-            }
-            object.values_mut().for_each(translate);
-        }
-        Value::Array(items) => items.iter_mut().for_each(translate),
-        _ => {}
-    }
-}
-
-/// The same value with the keys of every object in order, whatever order the JSON library keeps.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(object) => {
-            let mut entries: Vec<_> = object.into_iter().collect();
-            entries.sort_by(|one, other| one.0.cmp(&other.0));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        scalar => scalar,
     }
 }

@@ -85,6 +85,14 @@ impl Store {
             Self::S3(store) => store.replace(key, bytes).await,
         }
     }
+
+    /// Lets go of connections and what else a next use can have anew: hours may pass until then.
+    pub async fn rest(&self) {
+        match self {
+            Self::File(_) => {}
+            Self::S3(store) => store.forget_client().await,
+        }
+    }
 }
 
 impl fmt::Display for Store {

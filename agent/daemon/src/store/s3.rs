@@ -202,8 +202,8 @@ impl S3Store {
         Ok(built)
     }
 
-    /// The next use builds a client without remembered credentials.
-    async fn forget_client(&self) {
+    /// The next use builds a client, without remembered credentials and with connections of its own.
+    pub(super) async fn forget_client(&self) {
         *self.client.lock().await = None;
     }
 
