@@ -40,7 +40,7 @@ pub(crate) async fn follow(daemon: &Daemon, run: &str, live: &mut Live) -> Resul
                     return Ok(summary);
                 }
             }
-            Err(NoStream::NotThere) => return follower.poll().await,
+            Err(NoStream::AskInstead) => return follower.poll().await,
             // A socket that was there is made anew, and may not be open to all at once.
             Err(NoStream::Refused(failure)) if failure.may_pass && 0 < follower.streams => {
                 follower.tell_absence()
@@ -136,7 +136,7 @@ impl Follower<'_> {
         Ok(answer.parse::<RunDocument>()?.run)
     }
 
-    /// Asks again and again: all that an older daemon has.
+    /// Asks again and again: where there is no stream, or none for this client.
     async fn poll(&mut self) -> Result<RunSummary, Failure> {
         let mut phase = None;
         loop {

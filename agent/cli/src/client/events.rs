@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
+use patchd_protocol::control::ProblemDocument;
 use patchd_protocol::control::events::{EVENT_STREAM, HEARTBEAT_SECONDS};
 
 use super::{Daemon, refusal, whole};
@@ -17,13 +18,16 @@ use crate::sse::{Message, Parser};
 /// Who says nothing for so long is lost.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
 
+/// The kind of the daemon's answer where it has no room for another follower.
+const TOO_MANY_FOLLOWERS: &str = "urn:patchd:problem:too-many-followers";
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Why there is no stream.
 #[derive(Debug)]
 pub(crate) enum NoStream {
-    /// There is no such path, as in a daemon that is older than streams, or no such run.
-    NotThere,
+    /// There is no such path, as in a daemon that is older than streams, or no such run; or too many follow already.
+    AskInstead,
     /// The daemon is gone, going or not itself: it may come back.
     Away,
     Refused(Failure),
@@ -75,14 +79,17 @@ impl Daemon {
         })?;
         let status = response.status();
         if status == StatusCode::NOT_FOUND {
-            return Err(NoStream::NotThere);
-        }
-        if status.is_server_error() {
-            return Err(NoStream::Away);
+            return Err(NoStream::AskInstead);
         }
         if !status.is_success() {
             let body = whole(response).await.unwrap_or_default();
-            return Err(NoStream::Refused(refusal(status, &body)));
+            return Err(if is_crowded(&body) {
+                NoStream::AskInstead
+            } else if status.is_server_error() {
+                NoStream::Away
+            } else {
+                NoStream::Refused(refusal(status, &body))
+            });
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM)) {
@@ -92,6 +99,11 @@ impl Daemon {
         }
         Ok(Events { body: response.into_body(), parser: Parser::default(), ready: VecDeque::new() })
     }
+}
+
+/// Whether others have taken all the room that the daemon has for followers.
+fn is_crowded(body: &[u8]) -> bool {
+    serde_json::from_slice::<ProblemDocument>(body).is_ok_and(|problem| problem.kind == TOO_MANY_FOLLOWERS)
 }
 
 impl Events {

@@ -237,6 +237,15 @@ async fn a_daemon_without_streams_is_asked_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_too_many_follow_the_run_is_asked_about() {
+    let body = r#"{"type":"urn:patchd:problem:too-many-followers","title":"t","status":503,"detail":"d"}"#;
+    let crowded = format!("HTTP/1.1 503 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let told = run(vec![Turn::Say(crowded), Turn::Say(document(RunPhase::Concluded))]).await;
+    told.outcome.unwrap();
+    assert_eq!((told.log.as_str(), told.requests.len()), ("", 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_will_not_pass_is_a_failure_at_once() {
     let told = run(vec![Turn::Say(NOT_FOUND.into()), Turn::Say(NOT_FOUND.into())]).await;
     assert_eq!(told.outcome.unwrap_err().exit, Exit::NotFound);
