@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use anyhow::{Context, Result, bail};
 use patchd_core::plan::Plan;
@@ -17,6 +17,7 @@ use patchd_protocol::frame::{self, MAX_REPLY, MAX_REQUEST};
 
 use crate::apt_root::AptRoot;
 use crate::binaries;
+use crate::booted::Booted;
 use crate::repository::architecture;
 
 /// Two windows that overlap, so that at no time of day a cutoff is near, and the clock of a lab.
@@ -29,10 +30,15 @@ const PROGRAM: &str = "/usr/libexec/patchd/patchd-executor";
 /// A root with the executor, its user and a policy that always allows changes.
 pub fn root_with_executor() -> Result<AptRoot> {
     let root = AptRoot::fresh()?;
-    root.install(&binaries::executor()?, PROGRAM)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS)?;
+    install_executor(&root)?;
     root.mount_processes()?;
     Ok(root)
+}
+
+/// Puts the executor and the policy into a root.
+pub fn install_executor(root: &AptRoot) -> Result<()> {
+    root.install(&binaries::executor()?, PROGRAM)?;
+    root.write("/etc/patchd/patchd.toml", ALWAYS)
 }
 
 /// An executor, with our end of its socket.
@@ -45,8 +51,16 @@ pub struct Client {
 
 impl Client {
     pub fn start(root: &AptRoot) -> Result<Self> {
+        Self::start_by(root.direct_command([PROGRAM]), root)
+    }
+
+    /// The same in a root that is booted. Its child is what enters the root.
+    pub fn start_in(booted: &Booted<'_>) -> Result<Self> {
+        Self::start_by(booted.command([PROGRAM]), booted.root())
+    }
+
+    fn start_by(mut command: Command, root: &AptRoot) -> Result<Self> {
         let (stream, theirs) = UnixStream::pair()?;
-        let mut command = root.direct_command([PROGRAM]);
         let log = File::options().create(true).append(true).open(root.at("/executor.log"))?;
         let child = command.stdin(OwnedFd::from(theirs)).stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { child, stream, progress: Vec::new() })

@@ -5,6 +5,7 @@ mod bad_input;
 mod daemon;
 mod executor;
 mod executor_conffiles;
+mod executor_inhibitor;
 mod executor_locks;
 mod executor_progress;
 mod imds;

@@ -8,6 +8,7 @@ mod arguments;
 mod child;
 mod clock;
 mod grant;
+mod inhibitor;
 mod last_words;
 mod log;
 mod observe;
@@ -36,6 +37,7 @@ use signal_hook::low_level::pipe;
 use crate::apt::Apt;
 use crate::arguments::Arguments;
 use crate::grant::Grants;
+use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
 use crate::record::Records;
 use crate::serve::{Server, Socket};
@@ -43,6 +45,9 @@ use crate::verbs::Executor;
 
 /// The user that the daemon runs as, and who may ask besides root.
 const DAEMON: &str = "patchd";
+
+/// Where the programs of the distribution lie.
+const PROGRAMS: &str = "/usr/bin";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
@@ -78,7 +83,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     let executor = Executor {
         root: Root::host(),
         policy: Policy::new(Root::at(&arguments.config_root), owner),
-        apt: Apt::new(Path::new("/usr/bin"), records.output()),
+        apt: Apt::new(Path::new(PROGRAMS), records.output()),
+        inhibitors: Inhibitors::new(Path::new(PROGRAMS), records.output()),
         records,
         grants: Grants::open(&arguments.state, owner)?,
         now: clock::now,

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::apt::{Apt, Licence};
 use crate::grant::Grants;
+use crate::inhibitor::Inhibitors;
 use crate::observe::observe;
 use crate::policy::Policy;
 use crate::record::{Held, Records};
@@ -41,6 +42,7 @@ pub(crate) struct Executor {
     pub(crate) records: Records,
     pub(crate) apt: Apt,
     pub(crate) grants: Grants,
+    pub(crate) inhibitors: Inhibitors,
     pub(crate) now: fn() -> Timestamp,
     /// Whether somebody keeps the time right.
     pub(crate) clock: fn() -> Synchronisation,

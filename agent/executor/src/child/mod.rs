@@ -229,6 +229,43 @@ impl Drop for Inheritable<'_> {
     }
 }
 
+/// A child that changes nothing and lives beside the work: it is ended with everything that it started.
+#[derive(Debug)]
+pub(crate) struct Helper(Child);
+
+impl Helper {
+    /// What it complains of is added to `errors`.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[String],
+        input: Stdio,
+        output: Stdio,
+        errors: &Path,
+    ) -> Result<Self, ChildError> {
+        let started =
+            open_to_append(errors).and_then(|errors| spawn(program, arguments, input, output, errors.into()));
+        let wrong = |source| ChildError { program: program.to_owned(), doing: "starting it", source };
+        started.map(Self).map_err(wrong)
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end, and brings it about when the time is up.
+    pub(crate) fn end_after(&mut self, limit: Duration) {
+        let deadline = Deadline::after(limit);
+        while !self.has_ended() {
+            if deadline.has_passed() {
+                // It can't be ended only if it has ended.
+                let _ = end(&mut self.0);
+                return;
+            }
+            sleep(FIRST_PAUSE);
+        }
+    }
+}
+
 /// Ends a child and what it started: kindly first, then for certain.
 fn end(child: &mut Child) -> io::Result<ExitStatus> {
     // It has not been waited for, so its number is still its own.

@@ -13,6 +13,7 @@ use super::*;
 use crate::apt::Apt;
 use crate::clock;
 use crate::grant::Grants;
+use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
 use crate::record::Records;
 
@@ -35,6 +36,7 @@ impl Site {
         let executor = Executor {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(Path::new("/nonexistent"), records.output()),
+            inhibitors: Inhibitors::new(Path::new("/nonexistent"), records.output()),
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),

@@ -21,6 +21,7 @@ use patchd_protocol::executor::{
 use crate::apt::{AptError, Licence, Work, fetch};
 use crate::child::{Ended, keep_end};
 use crate::clock::Moment;
+use crate::inhibitor::Inhibitor;
 use crate::progress::{Story, Watcher};
 use crate::record::{self, Held};
 use crate::refusal::Stop;
@@ -171,7 +172,13 @@ fn carry_out(
     ));
     let beside = conffiles::beside(executor, order.plan, &before);
     let work = work(executor, order, &before, licence, left);
-    let (ended, story) = install(executor, &work, progress);
+    let why = format!("packages are changed (transaction {})", order.id);
+    let inhibitor = executor.inhibitors.take(&why);
+    if let Err(why) = &inhibitor {
+        record.notes.push(format!("nothing kept the host from shutting down meanwhile: {why}"));
+    }
+    let inhibitor = inhibitor.ok();
+    let (ended, story) = install(executor, &work, inhibitor.as_ref(), progress);
     if let Some(story) = story {
         let (failures, timings, said) = story.end();
         (record.failures, record.timings) = (failures, timings);
@@ -189,6 +196,7 @@ fn carry_out(
         conffiles::settle(executor, order.plan, &executor.inventory(), &permission.apply, &beside);
     record.left_files = left;
     record.notes.extend(said);
+    drop(inhibitor);
     finish(executor, order, &mut record, ended);
     Ok(record)
 }
@@ -196,10 +204,12 @@ fn carry_out(
 fn install(
     executor: &Executor,
     work: &Work<'_>,
+    inhibitor: Option<&Inhibitor>,
     progress: &mut Progress<'_>,
 ) -> (Result<Ended, AptError>, Option<Story>) {
+    let kept = inhibitor.and_then(Inhibitor::descriptor);
     match Watcher::new(progress, &work.status, executor.apt.stall) {
-        Ok(mut watcher) => (executor.apt.install(work, &mut watcher, None), Some(watcher.into_story())),
+        Ok(mut watcher) => (executor.apt.install(work, &mut watcher, kept), Some(watcher.into_story())),
         Err(error) => (Err(AptError::Output(error)), None),
     }
 }

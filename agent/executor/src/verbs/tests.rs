@@ -51,6 +51,7 @@ impl Site {
         let executor = Executor {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(directory.path(), records.output()),
+            inhibitors: Inhibitors::new(directory.path(), records.output()),
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
