@@ -368,6 +368,8 @@ pub enum ProblemType {
     NoPlan,
     /// The run that was to be stopped is over, or has nothing left to stop.
     NotStoppable,
+    /// As many clients as there may be follow runs already.
+    TooManyFollowers,
     Stopping,
     Internal,
 }
@@ -385,6 +387,7 @@ impl ProblemType {
             Self::NoReport => "urn:patchd:problem:no-report",
             Self::NoPlan => "urn:patchd:problem:no-plan",
             Self::NotStoppable => "urn:patchd:problem:not-stoppable",
+            Self::TooManyFollowers => "urn:patchd:problem:too-many-followers",
             Self::Stopping => "urn:patchd:problem:stopping",
             Self::Internal => "urn:patchd:problem:internal",
         }
@@ -401,6 +404,7 @@ impl ProblemType {
             Self::NoReport => "no report was written yet",
             Self::NoPlan => "there is no plan",
             Self::NotStoppable => "this run can't be stopped",
+            Self::TooManyFollowers => "too many clients follow runs",
             Self::Stopping => "patchd is stopping",
             Self::Internal => "patchd could not answer",
         }
@@ -416,7 +420,7 @@ impl ProblemType {
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::NotStoppable => 409,
-            Self::Stopping => 503,
+            Self::TooManyFollowers | Self::Stopping => 503,
             Self::Internal => 500,
         }
     }
