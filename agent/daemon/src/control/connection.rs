@@ -16,10 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use patchd_protocol::control::ProblemType;
 use tokio::net::UnixStream;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::access::Access;
 use super::answer::Problem;
+use super::events::Lent;
 use super::peer::Peer;
 
 /// How long a client may take over a request's head, and be silent between two requests.
@@ -36,13 +37,19 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const LIFETIME: Duration = Duration::from_secs(60);
 const LAST_ANSWER: Duration = Duration::from_secs(30);
 
+/// A connection with an event stream lives as long as that, and is looked at so often. A client that took nothing for
+/// so long has lost interest: every few seconds there is something to take.
+const STREAM_LOOK: Duration = Duration::from_secs(30);
+const STREAM_LIMIT: Duration = Duration::from_secs(60);
+
 /// The same when the daemon stops.
 const LAST_ANSWER_AT_STOP: Duration = Duration::from_secs(1);
 
 /// Answers a client's requests until it has enough, or its time is over.
-pub(super) async fn converse(stream: UnixStream, peer: Peer, router: Router, stop: &CancellationToken) {
+pub(super) async fn converse(stream: UnixStream, peer: Peer, router: Router, lent: Lent) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let (stop, pulse) = (lent.stop.clone(), lent.pulse.clone());
+    let service = service_fn(move |request| answer(router.clone(), peer, lent.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
@@ -52,15 +59,25 @@ pub(super) async fn converse(stream: UnixStream, peer: Peer, router: Router, sto
         .keep_alive(peer.rights.may_read)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let last_answer = tokio::select! {
-        ended = connection.as_mut() => {
-            if let Err(error) = ended {
-                tracing::debug!(%error, uid = peer.uid, pid = peer.pid, "a client broke off");
+    let mut look_at = Instant::now() + LIFETIME;
+    let last_answer = loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, uid = peer.uid, pid = peer.pid, "a client broke off");
+                }
+                return;
             }
-            return;
+            () = stop.cancelled() => break LAST_ANSWER_AT_STOP,
+            () = tokio::time::sleep_until(look_at) => match pulse.last() {
+                None => break LAST_ANSWER,
+                Some(last) if last.elapsed() < STREAM_LIMIT => look_at = Instant::now() + STREAM_LOOK,
+                Some(_) => {
+                    tracing::debug!(uid = peer.uid, pid = peer.pid, "a client follows a run and reads nothing");
+                    return;
+                }
+            }
         }
-        () = stop.cancelled() => LAST_ANSWER_AT_STOP,
-        () = tokio::time::sleep(LIFETIME) => LAST_ANSWER,
     };
     connection.as_mut().graceful_shutdown();
     if tokio::time::timeout(last_answer, connection).await.is_err() {
@@ -71,6 +88,7 @@ pub(super) async fn converse(stream: UnixStream, peer: Peer, router: Router, sto
 async fn answer(
     router: TowerToHyperService<Router>,
     peer: Peer,
+    lent: Lent,
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let method = request.method().clone();
@@ -88,6 +106,7 @@ async fn answer(
         return Ok(Problem::new(ProblemType::NotAuthorised, detail).into_response());
     }
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(lent);
     let response = match tokio::time::timeout(ANSWER_LIMIT, router.call(request)).await {
         Ok(response) => response?,
         Err(_) => {

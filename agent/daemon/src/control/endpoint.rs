@@ -7,6 +7,8 @@ use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use hyper::{Method, Uri};
+use patchd_protocol::control::events::RunEvent;
+use patchd_protocol::control::plan::PlanDocument;
 use patchd_protocol::control::{
     ComplianceDocument, HealthDocument, ProblemType, RunAnswer, RunDocument, RunRequest, RunsDocument,
     StatusDocument,
@@ -15,8 +17,8 @@ use patchd_protocol::listing::{InventoryDocument, UpdatesDocument};
 use patchd_protocol::report::native::ReportDocument;
 
 use super::answer::Problem;
-use super::openapi::{Content, json_object, of};
-use super::{Sources, change, read};
+use super::openapi::{Content, events_of, json_object, of};
+use super::{Sources, change, events, read};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -44,7 +46,7 @@ pub(super) struct Reply(pub(super) u16, pub(super) &'static str, pub(super) fn()
 pub(super) const COMMON_PROBLEMS: [ProblemType; 3] =
     [ProblemType::NotAuthorised, ProblemType::Stopping, ProblemType::Internal];
 
-pub(super) const ENDPOINTS: [Endpoint; 13] = [
+pub(super) const ENDPOINTS: [Endpoint; 16] = [
     Endpoint {
         verb: Verb::Get,
         path: "/v1/status",
@@ -124,9 +126,40 @@ pub(super) const ENDPOINTS: [Endpoint; 13] = [
         route: || get(read::run),
     },
     Endpoint {
+        verb: Verb::Get,
+        path: "/v1/runs/{id}/plan",
+        summary: "The plan that a run made, as it was when its gates were first looked at",
+        request: None,
+        answers: &[Reply(200, "The plan", of::<PlanDocument>)],
+        problems: &[ProblemType::NoPlan],
+        route: || get(read::plan),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/v1/runs/{id}/events",
+        summary: "What happens to a run, from its beginning, or from Last-Event-ID on, to its end",
+        request: None,
+        answers: &[Reply(
+            200,
+            "Server-sent events, each with one document as its data",
+            events_of::<RunEvent>,
+        )],
+        problems: &[ProblemType::NotFound, ProblemType::BadRequest, ProblemType::TooManyFollowers],
+        route: || get(events::follow),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/v1/plan",
+        summary: "The newest plan that a run made",
+        request: None,
+        answers: &[Reply(200, "The plan", of::<PlanDocument>)],
+        problems: &[ProblemType::NoPlan],
+        route: || get(read::last_plan),
+    },
+    Endpoint {
         verb: Verb::Post,
         path: "/v1/runs/{id}/stop",
-        summary: "Ask the run under way to end before it changes anything",
+        summary: "Ask the run under way to end before it changes anything more",
         request: None,
         answers: &[Reply(202, "It ends as soon as it can: this is how far it has come", of::<RunDocument>)],
         problems: &[ProblemType::NotFound, ProblemType::NotStoppable],

@@ -8,6 +8,7 @@ mod answer;
 mod change;
 mod connection;
 mod endpoint;
+mod events;
 pub mod openapi;
 mod peer;
 mod read;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::events::{Lent, Pulse};
 use self::peer::Peer;
 use self::socket::{ControlSocket, SocketError, SocketFile};
 use crate::agent::AgentHandle;
@@ -38,9 +40,13 @@ use crate::live::Live;
 /// How many connections are served at once, and how many more may wait for that. Root and the daemon's own user have
 /// their own, so that nobody else can keep them out.
 const SERVED_USERS: usize = 24;
-const SERVED_TRUSTED: usize = 8;
+const SERVED_TRUSTED: usize = 12;
 const ADMITTED_USERS: usize = 96;
 const ADMITTED_TRUSTED: usize = 96;
+
+/// How many of those served may follow runs, which takes as long as a run.
+const FOLLOWING_USERS: usize = 12;
+const FOLLOWING_TRUSTED: usize = 6;
 
 /// As many peers are looked up at once: each takes a thread, and the journal needs some too.
 const LOOKUPS: usize = 2;
@@ -90,8 +96,8 @@ pub async fn serve(
         router: endpoint::router(Arc::new(sources)),
         settings,
         stop,
-        users: Pool::new(ADMITTED_USERS, SERVED_USERS),
-        trusted: Pool::new(ADMITTED_TRUSTED, SERVED_TRUSTED),
+        users: Pool::new(ADMITTED_USERS, SERVED_USERS, FOLLOWING_USERS),
+        trusted: Pool::new(ADMITTED_TRUSTED, SERVED_TRUSTED, FOLLOWING_TRUSTED),
         lookups: Arc::new(Semaphore::new(LOOKUPS)),
     };
     Ok(ServerHandle(tokio::spawn(server.run(listener, file))))
@@ -102,11 +108,13 @@ pub async fn serve(
 struct Pool {
     admitted: Arc<Semaphore>,
     served: Arc<Semaphore>,
+    following: Arc<Semaphore>,
 }
 
 impl Pool {
-    fn new(admitted: usize, served: usize) -> Self {
-        Self { admitted: Arc::new(Semaphore::new(admitted)), served: Arc::new(Semaphore::new(served)) }
+    fn new(admitted: usize, served: usize, following: usize) -> Self {
+        let room = |count| Arc::new(Semaphore::new(count));
+        Self { admitted: room(admitted), served: room(served), following: room(following) }
     }
 }
 
@@ -161,6 +169,7 @@ impl Server {
         let (served, lookups) = (Arc::clone(&pool.served), Arc::clone(&self.lookups));
         let settings = self.settings.clone();
         let (router, stop) = (self.router.clone(), self.stop.clone());
+        let room = Arc::clone(&pool.following);
         connections.spawn(async move {
             let _admitted = admitted;
             let turn = tokio::select! {
@@ -170,7 +179,8 @@ impl Server {
             let Ok(Ok(_served)) = turn else { return };
             let control = settings.borrow().control.clone();
             let peer = Peer::of(&credentials, control, lookups).await;
-            connection::converse(stream, peer, router, &stop).await;
+            let lent = Lent { room, stop, pulse: Pulse::default() };
+            connection::converse(stream, peer, router, lent).await;
         });
     }
 }

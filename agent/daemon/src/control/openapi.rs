@@ -1,7 +1,9 @@
 //! The OpenAPI document: made from the table of endpoints and the wire types, published as docs/openapi.json, and held
 //! to it by a test. The daemon serves the published file; it makes nothing at run time.
 
+use patchd_protocol::control::events::EVENT_STREAM;
 use patchd_protocol::control::{PROBLEM_MEDIA_TYPE, ProblemDocument, ProblemType};
+use patchd_protocol::report::gzip;
 use patchd_protocol::schema::{by_public_names, public, sorted};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -15,6 +17,7 @@ pub(super) const PUBLISHED: &str =
 
 /// One type: its schema, and those of the types that it is made of.
 pub(super) struct Content {
+    media_type: &'static str,
     schema: Value,
     parts: Vec<(String, RefOr<Schema>)>,
 }
@@ -23,12 +26,17 @@ pub(super) fn of<T: ToSchema>() -> Content {
     let mut parts = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut parts);
     let schema = json!({"$ref": format!("#/components/schemas/{}", public(&T::name()))});
-    Content { schema, parts }
+    Content { media_type: gzip::CONTENT_TYPE, schema, parts }
+}
+
+/// A stream of events, each with one document of this type.
+pub(super) fn events_of<T: ToSchema>() -> Content {
+    Content { media_type: EVENT_STREAM, ..of::<T>() }
 }
 
 /// An object that is described elsewhere.
 pub(super) fn json_object() -> Content {
-    Content { schema: json!({"type": "object"}), parts: Vec::new() }
+    Content { media_type: gzip::CONTENT_TYPE, schema: json!({"type": "object"}), parts: Vec::new() }
 }
 
 /// What the document must be.
@@ -65,31 +73,39 @@ pub fn document() -> Value {
 
 fn operation(endpoint: &Endpoint, schemas: &mut Map<String, Value>) -> Value {
     let mut content = |make: fn() -> Content| {
-        let Content { schema, parts } = make();
+        let Content { media_type, schema, parts } = make();
         schemas.extend(
             parts.into_iter().map(|(name, schema)| (public(&name).to_owned(), by_public_names(schema))),
         );
-        schema
+        (media_type, schema)
     };
     let mut operation = json!({"summary": endpoint.summary, "operationId": operation_id(endpoint)});
     if let Some(make) = endpoint.request {
-        let body = json!({"required": true, "content": {"application/json": {"schema": content(make)}}});
+        let (media_type, schema) = content(make);
+        let body = json!({"required": true, "content": {media_type: {"schema": schema}}});
         insert(&mut operation, "requestBody", body);
     }
     if endpoint.path.contains("{id}") {
-        let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
-        insert(&mut operation, "parameters", json!([id]));
+        let mut parameters =
+            vec![json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}})];
+        if endpoint.path.ends_with("/events") {
+            parameters.push(json!({
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "The id of the last event that the client had: it is told what came after",
+                "schema": {"type": "integer", "minimum": 0},
+            }));
+        }
+        insert(&mut operation, "parameters", json!(parameters));
     }
     let mut responses = json!({});
     for problem in COMMON_PROBLEMS.iter().chain(endpoint.problems) {
-        let response = problem_response(*problem, &content(of::<ProblemDocument>));
+        let response = problem_response(*problem, &content(of::<ProblemDocument>).1);
         insert(&mut responses, &problem.status().to_string(), response);
     }
     for Reply(status, description, make) in endpoint.answers {
-        let mut response = json!({
-            "description": description,
-            "content": {"application/json": {"schema": content(*make)}},
-        });
+        let (media_type, schema) = content(*make);
+        let mut response = json!({"description": description, "content": {media_type: {"schema": schema}}});
         let status = status.to_string();
         // The same status may also be a problem.
         if let Some(problem) = responses.pointer(&format!("/{status}/content/application~1problem+json")) {

@@ -119,6 +119,33 @@ pub(super) async fn run(
     answer::document(StatusCode::OK, &run_of(&sources, &id_of(id)?).await?)
 }
 
+/// The newest plan that a run made.
+pub(super) async fn last_plan(State(sources): State<Arc<Sources>>) -> Answer {
+    let plan = sources.journal.with(|journal| journal.last_plan()).await?;
+    of_plan(plan, "`patchctl plan` makes one")
+}
+
+pub(super) async fn plan(
+    State(sources): State<Arc<Sources>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let id = id_of(id)?;
+    let wanted = id.to_string();
+    let plan = sources.journal.with(move |journal| journal.plan(&wanted)).await?;
+    if plan.is_none() {
+        // A run that never was is told apart from one that made none.
+        run_of(&sources, &id).await?;
+    }
+    of_plan(plan, &format!("run {id} has settled none, or it was long ago"))
+}
+
+fn of_plan(plan: Option<String>, why_not: &str) -> Answer {
+    match plan {
+        Some(plan) => Ok(answer::json_text(StatusCode::OK, Bytes::from(plan))),
+        None => Err(Problem::new(ProblemType::NoPlan, why_not)),
+    }
+}
+
 pub(super) async fn run_of(sources: &Sources, id: &RunId) -> Result<RunDocument, Problem> {
     let wanted = id.to_string();
     let run = sources.journal.with(move |journal| journal.run(&wanted)).await?;

@@ -3,13 +3,17 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
+use patchd_core::run::RunState;
+use patchd_core::run::event::Event;
 use patchd_host::durable;
+use patchd_protocol::control::events::EVENT_STREAM;
 use patchd_protocol::report::native::ReportDocument;
 use serde_json::{Value, json};
 
 use super::sample;
 use super::server::{Reply, Server, nobody_else, request};
 use crate::control::openapi;
+use crate::journal::Move;
 
 /// Set it to anything, run these tests once, and docs/openapi.json is written anew.
 const WRITE: &str = "PATCHD_WRITE_SCHEMAS";
@@ -23,6 +27,23 @@ fn keep(server: &Server) -> ReportDocument {
     document
 }
 
+/// Writes the plan that a dry run would leave.
+async fn keep_plan(server: &Server) {
+    let (run, plan) = sample::planned("planned");
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let order = run.order.clone();
+    let moved =
+        Move { event: Event::Started, after: RunState::new(order), effects: vec![], plan: Some(plan) };
+    server
+        .journal
+        .with(move |journal| {
+            journal.begin(&run, now)?;
+            journal.append(&moved, now)
+        })
+        .await
+        .unwrap();
+}
+
 /// Holds a reply against the document: the path and the method are in it, with this status and a body like this one.
 #[track_caller]
 fn check_documented(method: &str, path: &str, reply: &Reply) {
@@ -34,7 +55,17 @@ fn check_documented(method: &str, path: &str, reply: &Reply) {
     assert!(schema.is_object(), "{method} {path} is not documented to answer {status} with {media_type}");
     let schema = json!({"components": document["components"], "allOf": [schema]});
     let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
-    let body = reply.json();
+    // Of events, the last one stands for all.
+    let body = match media_type {
+        EVENT_STREAM => {
+            let text = String::from_utf8_lossy(&reply.body);
+            serde_json::from_str(
+                text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap(),
+            )
+            .unwrap()
+        }
+        _ => reply.json(),
+    };
     let errors: Vec<_> =
         validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{method} {path}: {errors:#?} in {body:#}");
@@ -101,6 +132,14 @@ async fn every_documented_path_answers_as_it_is_documented() {
     check("post", "/v1/runs/{id}/stop", 202, &server.post(&stop, "").await);
     server.give_up_work().await;
     check("post", "/v1/runs/{id}/stop", 409, &server.post(&stop, "").await);
+    check("get", "/v1/runs/{id}/events", 200, &server.get(&format!("/v1/runs/{id}/events")).await);
+    check("get", "/v1/runs/{id}/events", 404, &server.get("/v1/runs/none/events").await);
+    check("get", "/v1/plan", 404, &server.get("/v1/plan").await);
+    check("get", "/v1/runs/{id}/plan", 404, &server.get(&format!("/v1/runs/{id}/plan")).await);
+    check("get", "/v1/runs/{id}/plan", 404, &server.get("/v1/runs/none/plan").await);
+    keep_plan(&server).await;
+    check("get", "/v1/plan", 200, &server.get("/v1/plan").await);
+    check("get", "/v1/runs/{id}/plan", 200, &server.get("/v1/runs/planned/plan").await);
 
     let document = openapi::document();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -126,11 +165,11 @@ async fn what_is_not_documented_is_not_there() {
         "/v1/events",
         "/v1/explain/bash",
         "/v1/metrics",
-        "/v1/plan",
         "/v1/windows",
         "/v1/runs/",
         "/v1/runs/a/b",
-        "/v1/runs/a/events",
+        "/v1/runs/a/event",
+        "/v1/plans",
         "/v1/reports",
         "/v1/reports/",
         "/v1/reports/../status",

@@ -40,6 +40,8 @@ async fn what_is_no_request_is_refused_and_the_server_goes_on() {
     assert_eq!(server.get("/v1/status").await.status, 200);
 }
 
+const WRONG_DIGEST: &str = r#"{"operation":"apply","plan":{"digest":"d","changes":[{"name":"one","architecture":"amd64","from":"1","to":"2"}]}}"#;
+
 #[tokio::test]
 async fn a_body_is_checked_before_anything_begins() {
     let server = Server::start(nobody_else()).await;
@@ -52,11 +54,17 @@ async fn a_body_is_checked_before_anything_begins() {
         (r#"{"operation":"scan","operation":"apply"}"#, "bad-request"),
         (r#"{"operation":"scan"}}"#, "bad-request"),
         ("{\"operation\":\"scan\u{0}\"}", "bad-request"),
+        (r#"{"operation":"scan","dry_run":true}"#, "bad-request"),
+        (r#"{"operation":"scan","plan":{"digest":"d","changes":[]}}"#, "bad-request"),
+        (r#"{"operation":"apply","plan":{"digest":"d","changes":[]}}"#, "bad-request"),
+        (WRONG_DIGEST, "bad-request"),
     ];
     for (body, expected) in cases {
         let reply = server.post("/v1/runs", body).await;
         assert_eq!(reply.problem(), expected, "{body:?}");
     }
+    let changed = server.post("/v1/runs", WRONG_DIGEST).await.json();
+    assert!(changed["detail"].as_str().unwrap().contains("it was changed after it was made"), "{changed}");
     let unknown = server.post("/v1/runs", r#"{"operation":"scan","force":true}"#).await.json();
     assert!(unknown["detail"].as_str().unwrap().contains("unknown field `force`"), "{unknown}");
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"] {

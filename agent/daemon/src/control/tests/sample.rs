@@ -1,8 +1,15 @@
-//! A report on a host that has one package, under any id.
+//! A report on a host that has one package, under any id, and the plan of a dry run on it.
 
 use patchd_core::report::{Operation, Report};
+use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_host::root::Root;
 use patchd_host::scan::{ScanRequest, scan};
+use patchd_protocol::control::plan::{
+    LeftOutWire, PlanChangeWire, PlanDocument, PlanRoomWire, PlanSchema, PlanStepWire,
+};
+use patchd_protocol::control::{GateWire, RunTrigger, WindowStatus, WindowVerdict};
+
+use crate::journal::NewRun;
 
 const STATUS: &str = "Package: one\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\n";
 
@@ -23,4 +30,50 @@ pub(super) fn report(id: &str) -> Report {
         run: None,
     };
     scan(&Root::at(root.path()), request, || jiff::Timestamp::UNIX_EPOCH)
+}
+
+pub(super) fn planned(id: &str) -> (NewRun, Box<PlanDocument>) {
+    let order = Order {
+        id: RunId::parse(id).unwrap(),
+        operation: Operation::Apply,
+        refresh: RefreshPolicy::UseListsAsTheyAre,
+        wish: Wish::DryRun,
+    };
+    let change = PlanChangeWire {
+        name: "one".into(),
+        architecture: "amd64".into(),
+        from: Some("1.0".into()),
+        to: "1.1".into(),
+        download_bytes: 7,
+        installed_growth_bytes: -1,
+    };
+    let step = PlanStepWire {
+        number: 1,
+        after: vec![],
+        changes: vec![change],
+        removals: vec!["old:amd64".into()],
+        estimated_seconds: 3,
+    };
+    let room = PlanRoomWire {
+        mount: "/".into(),
+        uses: vec!["system".into()],
+        needed_bytes: 1,
+        free_bytes: 2,
+        shortage: None,
+    };
+    let plan = PlanDocument {
+        schema: PlanSchema::V1,
+        digest: "d".into(),
+        host: "test-host".into(),
+        run: id.into(),
+        made_at: jiff::Timestamp::UNIX_EPOCH,
+        steps: vec![step],
+        download_bytes: 7,
+        estimated_seconds: 18,
+        filesystems: vec![room],
+        left_out: vec![LeftOutWire { packages: vec!["two:amd64".into()], why: "held".into() }],
+        window: WindowStatus { verdict: WindowVerdict::None, occurrence: None },
+        gates: vec![GateWire { code: "no_window".into(), detail: "no window".into() }],
+    };
+    (NewRun { order, trigger: RunTrigger::Request { uid: 0 }, occurrence: None }, Box::new(plan))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -17,6 +18,7 @@ use patchd_core::run::Order;
 use patchd_core::run::event::{Effect, Event};
 use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::{ControlSettings, Settings};
+use patchd_protocol::control::events::RunEvent;
 use patchd_protocol::report::native::ReportDocument;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,6 +71,8 @@ pub(super) struct Server {
     pub(super) settings: watch::Sender<Settings>,
     pub(super) stop: CancellationToken,
     pub(super) handle: ServerHandle,
+    pub(super) journal: SharedJournal,
+    pub(super) live: Live,
     work: Arc<Semaphore>,
 }
 
@@ -130,11 +134,11 @@ impl Server {
         );
         tokio::spawn(agent.run(stop.clone()));
         let documents = Documents::new(directory.path().join("documents"));
-        let sources = Sources { agent: handle, journal, documents, live };
+        let sources = Sources { agent: handle, journal: journal.clone(), documents, live: live.clone() };
         let socket = directory.path().join("patchd.sock");
         let (settings, receiver) = watch::channel(Settings { control, ..Settings::default() });
         let handle = serve(&socket, receiver, sources, stop.clone()).await.unwrap();
-        Self { directory, socket, settings, stop, handle, work }
+        Self { directory, socket, settings, stop, handle, journal, live, work }
     }
 
     /// Ends what is under way on the host, and waits until the agent has noticed.
@@ -178,6 +182,56 @@ impl Server {
         let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
         let _ = read.await.expect("the server never closed");
         String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+/// An event stream that is open.
+pub(super) struct Following {
+    body: Incoming,
+    pub(super) text: String,
+}
+
+impl Following {
+    /// Follows a run after an event.
+    pub(super) async fn open(server: &Server, run: &str, last: Option<u64>) -> Self {
+        let stream = UnixStream::connect(&server.socket).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let mut asked = request("GET", &format!("/v1/runs/{run}/events"), "");
+        if let Some(last) = last {
+            asked.headers_mut().insert("last-event-id", last.into());
+        }
+        let response = sender.send_request(asked).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { body: response.into_body(), text: String::new() }
+    }
+
+    /// Reads on until this was told, or to the end.
+    pub(super) async fn read_until(&mut self, wanted: &str) {
+        while !self.text.contains(wanted) {
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    self.text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+                }
+                Some(Err(error)) => panic!("{error} after {}", self.text),
+                None => return,
+            }
+        }
+    }
+
+    /// The documents that came, with the ids of those that have one.
+    pub(super) fn events(&self) -> Vec<(Option<u64>, RunEvent)> {
+        let whole = self.text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
+        let mut events = Vec::new();
+        for message in whole.split("\n\n").filter(|message| !message.starts_with(':')) {
+            let field = |name| message.lines().find_map(|line| line.strip_prefix(name));
+            let event: RunEvent = serde_json::from_str(field("data: ").unwrap()).unwrap();
+            assert_eq!(field("event: "), Some(event.name()));
+            events.push((field("id: ").map(|id| id.parse().unwrap()), event));
+        }
+        events
     }
 }
 
