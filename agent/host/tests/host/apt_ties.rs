@@ -13,7 +13,7 @@ use patchd_host::apt::native_apt::{full_name, parse_simulation};
 use crate::apt_lab::{Lab, Repo};
 use crate::support::{Answer, Numbers};
 
-/// Everything that is not kept back, and what comes new.
+/// Everything that is not kept back, and what comes new with it.
 pub(crate) fn whole_plan(inventory: &Inventory, offers: &Offers) -> Option<Plan> {
     let upgrades = inventory.packages.iter().filter_map(|package| {
         let known = offers.packages.get(&package.id)?;
@@ -23,7 +23,9 @@ pub(crate) fn whole_plan(inventory: &Inventory, offers: &Offers) -> Option<Plan>
         let (package, from) = (package.id.clone(), Some(package.version.clone()));
         goes.then_some(PlannedChange { package, from, to })
     });
-    let new = offers.new_packages.iter().map(|new| PlannedChange {
+    // Those that only come with upgrades that cost a removal are tied to nothing.
+    let is_tied = |id: &PackageId| offers.ties.iter().any(|tie| tie.on == *id);
+    let new = offers.new_packages.iter().filter(|new| is_tied(&new.id)).map(|new| PlannedChange {
         package: new.id.clone(),
         from: None,
         to: new.version.clone(),
@@ -290,7 +292,7 @@ fn tied_lab(seed: u64) -> (Lab, String) {
 #[test]
 fn the_steps_of_random_hosts_are_those_of_apt() {
     let (mut proven, mut asked, mut held, mut many, mut off) = (0, 0, 0, 0, Vec::new());
-    for seed in 1..=50 {
+    for seed in 1..=36 {
         let (lab, told) = tied_lab(seed);
         let Some(whole) = lab.apt("/usr/bin/apt-get", &["-s", "dist-upgrade"]) else {
             return;
@@ -318,5 +320,8 @@ fn the_steps_of_random_hosts_are_those_of_apt() {
     eprintln!(
         "{proven} proven, {asked} asked for, {held} sets held, {many} with more than 3 steps, off: {off:?}"
     );
-    assert!(20 < proven && 20 < many, "{proven} proven, {asked} asked for, {many} of many steps");
+    assert!(
+        20 < proven && 20 < many && off.len() < 10,
+        "{proven} proven, {asked} asked for, {many} of many steps"
+    );
 }
