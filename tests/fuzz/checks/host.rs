@@ -143,5 +143,9 @@ pub(crate) fn apt_packages(content: &[u8]) {
     assert_eq!(scanned.length, Some(content.len() as u64));
     assert!(scanned.into_problems(|| Some(content)).len() < 10);
     let text = String::from_utf8_lossy(content);
-    let _ = (native_apt::parse_simulation(&text), native_apt::parse_policy(&text));
+    let _ = native_apt::parse_policy(&text);
+    let inventory = patchd_host::dpkg::parse_status(&b""[..], std::path::Path::new("status"));
+    if let Ok(simulation) = patchd_host::apt::simulation::Simulation::parse(&text, &inventory) {
+        assert!(simulation.changes.is_sorted() && simulation.removals.is_sorted());
+    }
 }

@@ -21,6 +21,7 @@ mod reader;
 pub mod relation;
 pub mod release;
 pub mod repositories;
+pub mod simulation;
 mod source_entry;
 pub mod sources;
 mod ties;

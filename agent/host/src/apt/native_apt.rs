@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::apt::child;
 use crate::apt::conf::Conf;
+use crate::apt::simulation::{Simulation, UnreadableSimulation};
 use crate::root::Root;
 
 /// apt takes seconds for this on a slow machine; what takes longer than this hangs.
@@ -56,26 +57,8 @@ pub enum AskError {
     Path,
     #[error("apt is not run on {0} of another root")]
     Withheld(String),
-}
-
-/// One line of a simulation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Install {
-    pub name: String,
-    /// Only where apt writes it: it is neither native nor `all`.
-    pub architecture: Option<String>,
-    pub old: Option<String>,
-    pub new: String,
-    /// The architecture of the new version, `all` included.
-    pub new_architecture: String,
-}
-
-/// What a simulation would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Simulation {
-    pub installs: Vec<Install>,
-    /// Names, with an architecture where apt writes one.
-    pub removals: Vec<String>,
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableSimulation),
 }
 
 /// What `apt-cache policy` says of one package.
@@ -150,13 +133,14 @@ impl NativeApt {
     }
 
     /// What `apt-get dist-upgrade` would do.
-    pub fn simulate_upgrade(&self) -> Result<Simulation, AskError> {
-        self.run(APT_GET, &["-s", "-q", "dist-upgrade"]).map(|output| parse_simulation(&output))
+    pub fn simulate_upgrade(&self, inventory: &Inventory) -> Result<Simulation, AskError> {
+        Ok(Simulation::parse(&self.run(APT_GET, &["-s", "-q", "dist-upgrade"])?, inventory)?)
     }
 
     /// What apt-get would do if it may add packages but remove none.
-    pub fn simulate_upgrade_without_removals(&self) -> Result<Simulation, AskError> {
-        self.run(APT_GET, &["-s", "-q", "--with-new-pkgs", "upgrade"]).map(|output| parse_simulation(&output))
+    pub fn simulate_upgrade_without_removals(&self, inventory: &Inventory) -> Result<Simulation, AskError> {
+        let output = self.run(APT_GET, &["-s", "-q", "--with-new-pkgs", "upgrade"])?;
+        Ok(Simulation::parse(&output, inventory)?)
     }
 
     /// The candidates and priorities of the installed packages.
@@ -183,44 +167,6 @@ pub fn full_name(name: &str, architecture: &str, native: &str) -> String {
 
 fn is_plain(text: &str) -> bool {
     !text.contains(['"', '\\']) && !text.contains(|c: char| c.is_control())
-}
-
-/// Reads the `Inst` and `Remv` lines. Release titles can hold blanks, commas and parentheses: only the ends are trusted.
-pub fn parse_simulation(output: &str) -> Simulation {
-    let mut simulation = Simulation::default();
-    for line in output.lines() {
-        if let Some(rest) = line.strip_prefix("Inst ") {
-            simulation.installs.extend(parse_install(rest));
-        } else if let Some(rest) = line.strip_prefix("Remv ").or_else(|| line.strip_prefix("Purg ")) {
-            simulation.removals.extend(rest.split_whitespace().next().map(str::to_owned));
-        }
-    }
-    simulation
-}
-
-fn parse_install(rest: &str) -> Option<Install> {
-    let (full_name, rest) = rest.split_once(' ')?;
-    let (old, rest) = match rest.strip_prefix('[') {
-        Some(rest) => {
-            let (old, rest) = rest.split_once("] ")?;
-            (Some(old.to_owned()), rest)
-        }
-        None => (None, rest),
-    };
-    let (new, rest) = rest.strip_prefix('(')?.split_once(' ')?;
-    let (before, _) = rest.rsplit_once("])")?;
-    let (_, new_architecture) = before.rsplit_once('[')?;
-    let (name, architecture) = match full_name.split_once(':') {
-        Some((name, architecture)) => (name, Some(architecture.to_owned())),
-        None => (full_name, None),
-    };
-    Some(Install {
-        name: name.to_owned(),
-        architecture,
-        old,
-        new: new.to_owned(),
-        new_architecture: new_architecture.to_owned(),
-    })
 }
 
 /// Reads the tables of `apt-cache policy NAME…`.
@@ -253,30 +199,6 @@ pub fn parse_policy(output: &str) -> Vec<PolicyAnswer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn simulations_are_read_past_odd_titles() {
-        let simulation = parse_simulation(
-            "NOTE: This is only a simulation!\n\
-             Inst a [1.0] (2.0 My [odd] (label), Lab:1/stable [amd64])\n\
-             Inst b:i386 [1] (2 localhost [i386]) [c:amd64 on b:i386] [d ]\n\
-             Inst n (1 Lab:stable [all])\n\
-             Remv r [1] [a ]\nConf a (2.0 Lab [amd64])\n",
-        );
-        let shown: Vec<_> = simulation
-            .installs
-            .iter()
-            .map(|one| {
-                (one.name.as_str(), one.old.as_deref(), one.new.as_str(), one.new_architecture.as_str())
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [("a", Some("1.0"), "2.0", "amd64"), ("b", Some("1"), "2", "i386"), ("n", None, "1", "all")]
-        );
-        assert_eq!(simulation.installs[1].architecture.as_deref(), Some("i386"));
-        assert_eq!(simulation.removals, ["r"]);
-    }
 
     #[test]
     fn policies_are_read() {

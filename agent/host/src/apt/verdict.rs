@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::{KeptBack, Method, NewPackage, PackageOffers};
-use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::package::{Architecture, PackageId, PackageName};
 use patchd_core::plan::steps::Tie;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
 use crate::apt::candidate::{Policy, Versions};
 use crate::apt::closure::{Extra, Upgrade, Verdict, judge};
 use crate::apt::conf::Conf;
-use crate::apt::native_apt::{AskError, NativeApt, PolicyAnswer, Simulation, full_name};
+use crate::apt::native_apt::{AskError, NativeApt, PolicyAnswer, full_name};
 use crate::apt::offers::{Phaser, kept_back};
 use crate::apt::reader::look_up;
 use crate::apt::repositories::Repositories;
+use crate::apt::simulation::Simulation;
 use crate::apt::ties;
 use crate::problem_list::ProblemList;
 use crate::root::Root;
@@ -291,10 +292,10 @@ impl Case<'_> {
     ) -> (Vec<NewPackage>, Method) {
         let asked = if self.asks_apt {
             self.apt().and_then(|apt| {
-                let all = apt.simulate_upgrade()?;
+                let all = apt.simulate_upgrade(self.inventory)?;
                 let without_removals = match all.removals.as_slice() {
                     [] => None,
-                    _ => Some(apt.simulate_upgrade_without_removals()?),
+                    _ => Some(apt.simulate_upgrade_without_removals(self.inventory)?),
                 };
                 Ok(Some((all, without_removals)))
             })
@@ -335,50 +336,33 @@ impl Case<'_> {
         blame: &BTreeMap<usize, String>,
         offers: &mut [PackageOffers],
     ) {
-        let names = |simulation: &Simulation| -> BTreeSet<String> {
-            let upgrades = simulation.installs.iter().filter(|one| one.old.is_some());
-            upgrades
-                .map(|one| match &one.architecture {
-                    Some(architecture) => format!("{}:{architecture}", one.name),
-                    None => one.name.clone(),
-                })
-                .collect()
+        let mut removals: Vec<_> = all.removals.iter().map(|removal| removal.name.clone()).collect();
+        removals.dedup();
+        let takes = |simulation: &Simulation, id: &PackageId| {
+            let place = simulation.changes.binary_search_by(|change| change.package.cmp(id)).ok();
+            place.and_then(|at| simulation.changes.get(at)).is_some_and(|change| change.from.is_some())
         };
-        let taken = names(all);
-        let taken_gently = without_removals.map(names);
-        let removals: Vec<_> = all
-            .removals
-            .iter()
-            .filter_map(|name| PackageName::parse(name.split(':').next().unwrap_or_default()).ok())
-            .collect();
         for (place, (package, known)) in self.inventory.packages.iter().zip(offers).enumerate() {
             if !known.is_upgradable || known.kept_back.is_some() {
                 continue;
             }
-            let name = full_name(package.id.name.as_str(), package.id.architecture.as_str(), self.native());
-            if !taken.contains(&name) {
+            if !takes(all, &package.id) {
                 known.kept_back = Some(KeptBack::Dependency { on: blame.get(&place).cloned() });
-            } else if taken_gently.as_ref().is_some_and(|gently| !gently.contains(&name)) {
+            } else if without_removals.is_some_and(|gently| !takes(gently, &package.id)) {
                 known.kept_back = Some(KeptBack::RemovalRequired { packages: removals.clone() });
             }
         }
     }
 
     fn new_of_simulation(&self, all: &Simulation) -> Vec<NewPackage> {
-        let mut packages: Vec<_> = all
-            .installs
-            .iter()
-            .filter(|one| one.old.is_none())
-            .filter_map(|one| {
-                let name = PackageName::parse(&one.name).ok()?;
-                let architecture = Architecture::parse(&one.new_architecture).ok()?;
-                let version = Version::parse(&one.new).ok()?;
-                let id = PackageId { name, architecture };
-                Some(NewPackage { id, version, download_bytes: 0, installed_kib: 0 })
-            })
-            .collect();
-        packages.sort();
-        packages
+        let new = all.changes.iter().filter(|change| change.from.is_none());
+        let new = new.map(|change| NewPackage {
+            id: change.package.clone(),
+            version: change.to.clone(),
+            download_bytes: 0,
+            installed_kib: 0,
+        });
+        new.collect()
     }
 }
 

@@ -8,7 +8,9 @@ use std::process::Stdio;
 use jiff::Timestamp;
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::{KeptBack, Method, Offers};
-use patchd_host::apt::native_apt::{Install, Simulation, full_name, parse_policy, parse_simulation};
+use patchd_core::plan::PlannedChange;
+use patchd_host::apt::native_apt::{full_name, parse_policy};
+use patchd_host::apt::simulation::Simulation;
 use patchd_host::apt::{Options, read_offers};
 use patchd_host::dpkg::read_inventory;
 use patchd_host::root::Root;
@@ -273,7 +275,8 @@ pub(crate) fn ask(lab: &Lab, inventory: &Inventory) -> Option<Oracle> {
         candidates: policy.iter().map(|answer| (answer.name.clone(), answer.candidate.clone())).collect(),
         versions: policy.into_iter().map(|answer| (answer.name, answer.versions)).collect(),
         upgradable: upgradable.map(listed_name).collect(),
-        simulation: (simulated.code == Some(0)).then(|| parse_simulation(&simulated.output)),
+        simulation: (simulated.code == Some(0))
+            .then(|| Simulation::parse(&simulated.output, inventory).unwrap()),
     })
 }
 
@@ -340,24 +343,21 @@ pub(crate) fn assert_same_upgrade(
             going.insert(format!("{name} {}", known.candidate().unwrap().version));
         }
     }
-    let full = |name: &str, architecture: &Option<String>| match architecture {
-        Some(architecture) => format!("{name}:{architecture}"),
-        None => name.to_owned(),
+    let native = inventory.native.as_str();
+    let shown = |one: &PlannedChange| {
+        let (name, architecture) = (one.package.name.as_str(), one.package.architecture.as_str());
+        format!("{} {}", full_name(name, architecture, native), one.to)
     };
-    let shown = |one: &Install| format!("{} {}", full(&one.name, &one.architecture), one.new);
     // Another build of the very version, which `apt list` takes for none or for a downgrade, is no news to anybody.
-    let is_news =
-        |one: &&Install| one.old.as_ref().is_some_and(|old| *old != one.new || going.contains(&shown(one)));
-    let theirs: BTreeSet<_> = simulation.installs.iter().filter(is_news).map(shown).collect();
+    let is_news = |one: &&PlannedChange| {
+        one.from.as_ref().is_some_and(|old| *old != one.to || going.contains(&shown(one)))
+    };
+    let theirs: BTreeSet<_> = simulation.changes.iter().filter(is_news).map(shown).collect();
     assert_eq!(going, theirs, "{what}: what goes");
     let new: BTreeSet<_> =
         offers.new_packages.iter().map(|new| format!("{} {}", new.id, new.version)).collect();
-    let theirs: BTreeSet<_> = simulation
-        .installs
-        .iter()
-        .filter(|one| one.old.is_none())
-        .map(|one| format!("{}:{} {}", one.name, one.new_architecture, one.new))
-        .collect();
+    let theirs = simulation.changes.iter().filter(|one| one.from.is_none());
+    let theirs: BTreeSet<_> = theirs.map(|one| format!("{} {}", one.package, one.to)).collect();
     assert_eq!(new, theirs, "{what}: what comes new");
 }
 
