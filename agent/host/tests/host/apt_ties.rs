@@ -292,7 +292,7 @@ fn tied_lab(seed: u64) -> (Lab, String) {
 #[test]
 fn the_steps_of_random_hosts_are_those_of_apt() {
     let (mut proven, mut asked, mut held, mut many, mut off) = (0, 0, 0, 0, Vec::new());
-    for seed in 1..=36 {
+    for seed in 1..=24 {
         let (lab, told) = tied_lab(seed);
         let Some(whole) = lab.apt("/usr/bin/apt-get", &["-s", "dist-upgrade"]) else {
             return;
@@ -322,7 +322,7 @@ fn the_steps_of_random_hosts_are_those_of_apt() {
         "{proven} proven, {asked} asked for, {held} sets held, {many} with more than 3 steps, off: {off:?}"
     );
     assert!(
-        20 < proven && 20 < many && off.len() < 10,
+        12 < proven && 12 < many && off.len() < 10,
         "{proven} proven, {asked} asked for, {many} of many steps"
     );
 }
