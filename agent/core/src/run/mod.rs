@@ -123,6 +123,8 @@ pub enum Phase {
     Queued,
     Refreshing {
         transaction: String,
+        /// Whether it got no answer the first time. To fetch lists again does no harm.
+        is_repeated: bool,
     },
     Assessing {
         refresh: Option<RefreshOutcome>,

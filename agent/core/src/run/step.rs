@@ -34,7 +34,7 @@ impl RunState {
     fn effect(&self) -> Option<Effect> {
         Some(match &self.phase {
             Phase::Queued | Phase::Concluded { .. } => return None,
-            Phase::Refreshing { transaction } => Effect::Refresh { transaction: transaction.clone() },
+            Phase::Refreshing { transaction, .. } => Effect::Refresh { transaction: transaction.clone() },
             Phase::Assessing { refresh, .. } => Effect::Assess { refresh: refresh.clone() },
             Phase::MendingGates { .. } => Effect::LookAtGates { plan: None },
             Phase::Mending { transaction, .. } => Effect::Repair { transaction: transaction.clone() },
@@ -93,7 +93,7 @@ impl RunState {
             RefreshPolicy::UseListsAsTheyAre => self.assess(None),
             RefreshPolicy::Refresh => {
                 let transaction = format!("{}.refresh", self.order.id);
-                self.enter(Phase::Refreshing { transaction })
+                self.enter(Phase::Refreshing { transaction, is_repeated: false })
             }
         }
     }
@@ -202,6 +202,10 @@ impl RunState {
     pub(super) fn lose(self, detail: String) -> Result<Moved, IllegalTransition> {
         let (run, phase) = self.split();
         Ok(match phase {
+            Phase::Refreshing { is_repeated: false, .. } => {
+                let transaction = format!("{}.refresh.2", run.order.id);
+                run.enter(Phase::Refreshing { transaction, is_repeated: true })
+            }
             Phase::Refreshing { .. } => run.assess(Some(RefreshOutcome::Failed { failures: vec![detail] })),
             Phase::Assessing { purpose: Purpose::Final(result), .. }
             | Phase::Reporting { result: Some(result), .. } => run.conclude(result.record.verdict),
@@ -257,11 +261,11 @@ impl RunState {
         let (run, phase) = self.split();
         let detail = refusal.detail().to_owned();
         Ok(match phase {
+            Phase::Refreshing { .. } => run.assess(Some(RefreshOutcome::Failed { failures: vec![detail] })),
             Phase::Planning(draft) => run.refuse(draft.refresh, detail, Vec::new()),
             Phase::Mending { refresh, .. } => run.refuse(refresh, detail, Vec::new()),
             Phase::Applying(underway) => run.take_refused_work(*underway, &refusal),
-            phase @ (Phase::Refreshing { .. }
-            | Phase::MendingGates { .. }
+            phase @ (Phase::MendingGates { .. }
             | Phase::Gating(_)
             | Phase::Preparing(_)
             | Phase::Recalling { .. }

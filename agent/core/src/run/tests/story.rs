@@ -38,12 +38,19 @@ fn a_scan_refreshes_looks_and_reports() {
 }
 
 #[test]
-fn a_scan_goes_on_without_its_refresh_and_tells_the_assessment() {
+fn a_lost_refresh_is_repeated_once_and_then_tells_the_assessment() {
     let failed = RefreshOutcome::Failed { failures: vec!["no executor".into()] };
-    let scan = order(Operation::Scan, RefreshPolicy::Refresh, Wish::WhatIsDue);
-    let (run, _) = step(scan, Event::Started).unwrap();
-    let (_, effects) = step(run, Event::Lost { detail: "no executor".into() }).unwrap();
+    let scan = || order(Operation::Scan, RefreshPolicy::Refresh, Wish::WhatIsDue);
+    let (run, _) = step(scan(), Event::Started).unwrap();
+    let lost = || Event::Lost { detail: "no executor".into() };
+    let (run, effects) = step(run, lost()).unwrap();
+    assert_eq!(effects, [Effect::Refresh { transaction: "run-1.refresh.2".into() }]);
+    let (_, effects) = step(run, lost()).unwrap();
     assert_eq!(effects, [Effect::Assess { refresh: Some(failed) }]);
+    // A no is an answer, and is not asked for again.
+    let (run, _) = step(scan(), Event::Started).unwrap();
+    let (_, effects) = step(run, all_refused("busy")).unwrap();
+    assert!(matches!(effects[..], [Effect::Assess { .. }]));
 }
 
 #[test]
