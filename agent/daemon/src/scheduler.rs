@@ -2,7 +2,8 @@
 //!
 //! A scan has its slot in every interval, spread over hosts by a hash of the host's id. One that was missed is made up
 //! for soon, though not in the first minutes after a boot, where others need the locks. An apply begins inside an open
-//! window and nowhere else, and what was missed of a window is not made up for.
+//! window and nowhere else, at a place of its own in the window's first part, so that the hosts of a fleet don't all
+//! come at once; and what was missed of a window is not made up for.
 
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::window::{Occurrence, Verdict};
@@ -19,6 +20,9 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// How long to wait before the next of them.
 const RETRY_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Over how much of a window the hosts are spread at most: an eighth of it, and no more than this.
+const LONGEST_SPREAD: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the scheduler goes by.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +69,13 @@ fn place(host: &str, interval: i64) -> i64 {
     number % interval
 }
 
+/// When a host may begin in an occurrence: never before it opens.
+fn begin_in(occurrence: &Occurrence, host: &str) -> Timestamp {
+    let spread = (occurrence.cutoff.duration_since(occurrence.start) / 8).min(LONGEST_SPREAD);
+    let after = SignedDuration::from_secs(place(host, spread.as_secs().max(1)));
+    occurrence.start.checked_add(after).unwrap_or(occurrence.start)
+}
+
 /// The name of one occurrence of a window: what the journal counts attempts by.
 pub fn occurrence_name(occurrence: &Occurrence) -> String {
     format!("{}@{}", occurrence.name, occurrence.start)
@@ -89,10 +100,10 @@ pub fn next_apply(
 ) -> Apply {
     let occurrence = match window {
         Verdict::NoneConfigured | Verdict::Shut { next: None } => return Apply::No,
-        Verdict::Shut { next: Some(next) } => return Apply::At(next.start),
+        Verdict::Shut { next: Some(next) } => return Apply::At(begin_in(next, facts.host)),
         Verdict::Open(occurrence) => occurrence,
     };
-    let earliest = facts.earliest();
+    let earliest = facts.earliest().max(begin_in(occurrence, facts.host));
     if now < earliest {
         return Apply::At(earliest);
     }
@@ -210,7 +221,7 @@ mod tests {
             &Verdict::Open(occurrence()),
             &Attempts::default(),
             0,
-            at("2026-11-23T10:00:01Z"),
+            at("2026-11-23T10:15:00Z"),
         );
         assert_eq!(due, Apply::Due);
     }
@@ -229,13 +240,31 @@ mod tests {
         let shut = Verdict::Shut { next: Some(occurrence()) };
         let none = Attempts::default();
         let now = at("2026-11-23T09:00:00Z");
-        assert_eq!(next_apply(&facts, &shut, &none, 9, now), Apply::At(occurrence().start));
+        let begin = begin_in(&occurrence(), facts.host);
+        assert_eq!(next_apply(&facts, &shut, &none, 9, now), Apply::At(begin));
         assert_eq!(next_apply(&facts, &Verdict::Shut { next: None }, &none, 9, now), Apply::No);
         assert_eq!(next_apply(&facts, &Verdict::NoneConfigured, &none, 9, now), Apply::No);
-        let booting = Facts { booted_at: Some(at("2026-11-23T10:00:00Z")), ..facts };
+        let booting = Facts { booted_at: Some(at("2026-11-23T10:30:00Z")), ..facts };
         let open = Verdict::Open(occurrence());
-        let settled = at("2026-11-23T10:02:00Z");
-        assert_eq!(next_apply(&booting, &open, &none, 9, at("2026-11-23T10:01:00Z")), Apply::At(settled));
+        let settled = at("2026-11-23T10:32:00Z");
+        assert_eq!(next_apply(&booting, &open, &none, 9, at("2026-11-23T10:31:00Z")), Apply::At(settled));
         assert_eq!(next_apply(&booting, &open, &none, 9, settled), Apply::Due);
+    }
+
+    #[test]
+    fn a_window_is_begun_at_a_place_of_ones_own_and_never_before_it_opens() {
+        // SUSE/rebootmgr#10: a whole estate in the same second, and that one second too early.
+        let mut places = std::collections::BTreeSet::new();
+        for number in 0..200 {
+            let host = format!("i-{number:017x}");
+            let begin = begin_in(&occurrence(), &host);
+            assert_eq!(begin, begin_in(&occurrence(), &host), "it is always the same");
+            let after = begin.duration_since(occurrence().start);
+            assert!((SignedDuration::ZERO..LONGEST_SPREAD).contains(&after), "{after}");
+            places.insert(begin);
+        }
+        assert!(150 < places.len(), "{} places", places.len());
+        let short = Occurrence { cutoff: at("2026-11-23T10:00:07Z"), ..occurrence() };
+        assert_eq!(begin_in(&short, "i-0"), short.start);
     }
 }

@@ -4,6 +4,8 @@
 
 mod proposal;
 mod replies;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! The agent with a host that does what the test says, on a clock that tests move.
 
+mod accidents;
+mod wishes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -10,6 +13,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::gate::Observed;
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::plan::need::Footprint;
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
@@ -62,6 +66,7 @@ impl Clock for TestClock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behaviour {
     Hang,
+    Slow,
     Panic,
     Lose,
     Missing,
@@ -74,20 +79,32 @@ struct TestHost {
     settings: Settings,
     behaviour: BTreeMap<&'static str, Behaviour>,
     effects: Mutex<Vec<&'static str>>,
-    is_patched: Mutex<bool>,
+    all: Vec<PlannedChange>,
+    missing: Mutex<Vec<PlannedChange>>,
     moved: Notify,
 }
 
-fn plan() -> Plan {
-    let change = PlannedChange {
+fn change(name: &str) -> PlannedChange {
+    PlannedChange {
         package: PackageId {
-            name: PackageName::parse("openssl").unwrap(),
+            name: PackageName::parse(name).unwrap(),
             architecture: Architecture::parse("amd64").unwrap(),
         },
         from: Some(Version::parse("1").unwrap()),
         to: Version::parse("2").unwrap(),
-    };
-    Plan::try_new(vec![change]).unwrap()
+    }
+}
+
+/// Each package takes so long that only one of them goes into a transaction.
+fn footprint(change: &PlannedChange) -> Footprint {
+    Footprint {
+        package: change.package.clone(),
+        download_bytes: 1 << 20,
+        installed_bytes: 2 << 20,
+        replaced_bytes: 1 << 20,
+        boot_bytes: 0,
+        time: SignedDuration::from_mins(20),
+    }
 }
 
 impl TestHost {
@@ -120,9 +137,9 @@ impl TestHost {
     }
 
     async fn report(&self, order: &Order) -> Event {
-        let missing = u64::from(!*self.is_patched.lock().unwrap());
+        let missing = u64::try_from(self.missing.lock().unwrap().len()).unwrap();
         let counts = CountsWire {
-            installed_count: 1 - missing,
+            installed_count: 9 - missing,
             installed_other_count: 0,
             installed_pending_reboot_count: 0,
             installed_rejected_count: 0,
@@ -164,20 +181,22 @@ impl Host for TestHost {
         self.moved.notify_waiters();
         match self.behaviour.get(effect.code()) {
             Some(Behaviour::Hang) => std::future::pending().await,
+            Some(Behaviour::Slow) => tokio::time::sleep(Duration::from_secs(60)).await,
             Some(Behaviour::Panic) => panic!("as the test wants it"),
             Some(Behaviour::Lose) => return Event::Lost { detail: "connection refused".into() },
             Some(Behaviour::Missing) => return Event::Recalled(Recall::Unknown),
             None => {}
         }
-        let is_patched = *self.is_patched.lock().unwrap();
+        let missing = self.missing.lock().unwrap().clone();
         match effect {
             Effect::Refresh { .. } => Event::Refreshed(RefreshOutcome::Fetched),
             Effect::Assess { .. } => {
-                let proposal = || Proposal { plan: plan(), ties: vec![], footprints: vec![] };
-                Event::Assessed(Findings {
-                    assessment: Assessment::Complete,
-                    proposal: (!is_patched).then(proposal),
-                })
+                let proposal = Plan::try_new(missing.clone()).ok().map(|plan| Proposal {
+                    plan,
+                    ties: vec![],
+                    footprints: missing.iter().map(footprint).collect(),
+                });
+                Event::Assessed(Findings { assessment: Assessment::Complete, proposal })
             }
             Effect::Simulate { plan } => Event::Simulated(Simulation {
                 changes: plan.changes().to_vec(),
@@ -188,22 +207,25 @@ impl Host for TestHost {
             Effect::LookAtGates { .. } => Event::GatesSeen(self.observed().await),
             Effect::RunHooks { .. } => Event::HooksRun(Self::end()),
             Effect::Repair { .. } => Event::Repaired(Self::end()),
-            Effect::Apply(_) => {
-                *self.is_patched.lock().unwrap() = true;
+            Effect::Apply(work) => {
+                self.missing.lock().unwrap().retain(|change| !work.plan.changes().contains(change));
                 Event::Applied(Self::end())
             }
             Effect::Recall { .. } | Effect::RecallLater { .. } => Event::Recalled(Recall::Ended(Self::end())),
-            Effect::ReadBack { .. } => Event::ReadBack(
-                plan()
-                    .changes()
-                    .iter()
-                    .map(|change| Installed {
+            Effect::ReadBack { packages } => {
+                let read = self.all.iter().filter(|change| packages.contains(&change.package));
+                Event::ReadBack(
+                    read.map(|change| Installed {
                         package: change.package.clone(),
-                        version: if is_patched { Some(change.to.clone()) } else { change.from.clone() },
+                        version: match missing.contains(change) {
+                            true => change.from.clone(),
+                            false => Some(change.to.clone()),
+                        },
                         is_sound: true,
                     })
                     .collect(),
-            ),
+                )
+            }
             Effect::Report { .. } => self.report(order).await,
         }
     }
@@ -248,7 +270,19 @@ fn stage(
     is_patched: bool,
     behaviour: &[(&'static str, Behaviour)],
 ) -> Stage {
-    let newest = None;
+    let all = vec![change("openssl")];
+    let missing = if is_patched { vec![] } else { all.clone() };
+    stage_of(journal, settings, (all, missing), behaviour, None)
+}
+
+/// A stage with these packages, of which these lack their patch, and with the newest instant of a journal.
+fn stage_of(
+    journal: SharedJournal,
+    settings: Settings,
+    (all, missing): (Vec<PlannedChange>, Vec<PlannedChange>),
+    behaviour: &[(&'static str, Behaviour)],
+    newest: Option<&str>,
+) -> Stage {
     let set_by = Arc::new(AtomicI64::new(0));
     let clock = TestClock { base: START.parse().unwrap(), start: Instant::now(), set_by };
     let host = Arc::new(TestHost {
@@ -257,7 +291,8 @@ fn stage(
         settings: settings.clone(),
         behaviour: behaviour.iter().copied().collect(),
         effects: Mutex::default(),
-        is_patched: Mutex::new(is_patched),
+        all,
+        missing: Mutex::new(missing),
         moved: Notify::new(),
     });
     let facts = AgentFacts {
@@ -268,7 +303,7 @@ fn stage(
         started_at: clock.now(),
         booted_at: None,
     };
-    let watch = Arc::new(ClockWatch::new(clock, newest));
+    let watch = Arc::new(ClockWatch::new(clock, newest.map(|text| text.parse().unwrap())));
     let (agent, handle) =
         Agent::new(Arc::clone(&host), watch, journal.clone(), settings, facts, Live::default());
     let stop = CancellationToken::new();
@@ -323,32 +358,9 @@ async fn an_open_window_gets_one_apply_and_then_scans() {
     let runs = stage.journal.with(|journal| journal.runs(9)).await.unwrap();
     let apply = runs.iter().find(|run| run.operation == OperationWire::Apply).unwrap();
     assert_eq!(apply.verdict, Some(RunOutcome::Succeeded));
-    let begun = apply.requested_at.to_string();
-    assert!(begun.starts_with("2026-11-23T11:00:"), "{begun}");
-    stage.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_apply_is_not_repeated_in_the_same_window() {
-    let behaviour = [("apply", Behaviour::Lose), ("recall", Behaviour::Missing)];
-    let stage = stage(journal(), settings(Some("daily 10:00 +12h")), false, &behaviour);
-    stage.concluded(6).await;
-    assert_eq!(stage.host.told().iter().filter(|&&code| code == "apply").count(), 1);
-    stage.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_while_a_run_is_under_way_is_answered_with_that_run() {
-    let stage = stage(journal(), settings(None), false, &[("assess", Behaviour::Hang)]);
-    stage.host.reached(2).await;
-    let first = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
-    let second = stage.handle.start_run(Operation::Scan, Wish::WhatIsDue, by_hand()).await.unwrap();
-    assert!(!first.started);
-    assert_eq!(first.run.operation, OperationWire::Scan);
-    assert_eq!(first.run.phase, RunPhase::Assessing);
-    assert_eq!(first.run.id, second.run.id);
-    let status = stage.handle.status().await.unwrap();
-    assert_eq!((status.state, status.running), (AgentState::Running, Some(first.run)));
+    // SUSE/rebootmgr#10: not every host of a fleet at the first second.
+    let after = apply.requested_at.duration_since("2026-11-23T11:00:00Z".parse().unwrap());
+    assert!((SignedDuration::ZERO..SignedDuration::from_mins(15)).contains(&after), "{after}");
     stage.end().await;
 }
 
@@ -356,7 +368,7 @@ async fn a_request_while_a_run_is_under_way_is_answered_with_that_run() {
 async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
     let journal = journal();
     let hanging =
-        stage(journal.clone(), settings(Some("daily 10:00 +12h")), false, &[("apply", Behaviour::Hang)]);
+        stage(journal.clone(), settings(Some("daily 09:00 +12h")), false, &[("apply", Behaviour::Hang)]);
     hanging.host.reached(7).await;
     assert_eq!(hanging.host.told(), APPLY[..7]);
     let before = Instant::now();
@@ -364,26 +376,12 @@ async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
 
     // In the meantime the executor has ended the transaction.
-    let back = stage(journal, settings(Some("daily 10:00 +12h")), true, &[]);
+    let back = stage(journal, settings(Some("daily 09:00 +12h")), true, &[]);
     back.concluded(1).await;
     assert_eq!(back.host.told()[..5], ["recall", "read_back", "run_hooks", "assess", "report"]);
     let runs = back.journal.with(|journal| journal.runs(9)).await.unwrap();
     assert_eq!(runs.last().unwrap().verdict, Some(RunOutcome::Succeeded));
     back.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn stopping_is_quick_in_every_phase() {
-    for code in
-        ["refresh", "assess", "simulate", "look_at_gates", "run_hooks", "apply", "read_back", "report"]
-    {
-        let stage = stage(journal(), settings(Some("daily 10:00 +12h")), false, &[(code, Behaviour::Hang)]);
-        let count = 1 + APPLY.iter().position(|&known| known == code).unwrap();
-        stage.host.reached(count).await;
-        let before = Instant::now();
-        stage.end().await;
-        assert!(before.elapsed() < Duration::from_secs(2), "{code}: {:?}", before.elapsed());
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -451,7 +449,7 @@ async fn nothing_is_done_that_the_journal_does_not_take() {
 async fn a_paused_agent_looks_and_changes_nothing() {
     let journal = journal();
     journal.with(|journal| journal.pause("uid 0")).await.unwrap();
-    let stage = stage(journal, settings(Some("daily 10:00 +12h")), false, &[]);
+    let stage = stage(journal, settings(Some("daily 09:00 +12h")), false, &[]);
     stage.concluded(2).await;
     assert_eq!(stage.host.told()[..6], SCAN.repeat(2));
     let answer = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
@@ -463,20 +461,5 @@ async fn a_paused_agent_looks_and_changes_nothing() {
     assert_eq!(run.gates[0].code, "paused");
     stage.handle.resume("uid 0".into()).await.unwrap();
     assert!(!stage.handle.status().await.unwrap().paused);
-    stage.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_request_ends_a_run_before_it_changes_anything() {
-    let stage = stage(journal(), settings(None), false, &[("simulate", Behaviour::Hang)]);
-    stage.concluded(1).await;
-    let answer = stage.handle.start_run(Operation::Apply, Wish::WhatIsDue, by_hand()).await.unwrap();
-    stage.host.reached(6).await;
-    let id = answer.run.id;
-    assert!(matches!(stage.handle.stop_run("other".into(), "uid 0".into()).await, Err(Refusal::NotUnderWay)));
-    stage.handle.stop_run(id.clone(), "uid 0".into()).await.unwrap();
-    stage.concluded(2).await;
-    let run = stage.journal.with(move |journal| journal.run(&id)).await.unwrap().unwrap();
-    assert_eq!(run.run.verdict, Some(RunOutcome::Refused));
     stage.end().await;
 }
