@@ -29,7 +29,7 @@ pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
         Err(error) => return Event::Lost { detail: chain(&error) },
     };
     match reply {
-        Reply::Refreshed(refresh) => Event::Refreshed(refreshed(refresh)),
+        Reply::Refreshed(refresh) => refreshed(refresh),
         Reply::Simulated(simulation) => simulated(simulation),
         Reply::Done(record) => done(record),
         Reply::Recalled(None) => Event::Recalled(Recall::Unknown),
@@ -73,17 +73,18 @@ fn refused(RefusalWire { code, message, blamed }: &RefusalWire) -> Refusal {
     }
 }
 
-fn refreshed(refresh: RefreshWire) -> RefreshOutcome {
+/// One that was killed says nothing of the sources: it counts as no answer, and is asked for again.
+fn refreshed(refresh: RefreshWire) -> Event {
     let RefreshWire { exit_code, failures, output_tail } = refresh;
-    match (exit_code, failures.is_empty()) {
+    let last = || bounded(output_tail).pop().unwrap_or_default();
+    Event::Refreshed(match (exit_code, failures.is_empty()) {
         (Some(0), true) => RefreshOutcome::Fetched,
-        (_, false) => RefreshOutcome::Failed { failures: bounded(failures) },
-        (code, true) => {
-            let how = code.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
-            let last = bounded(output_tail).pop().unwrap_or_default();
-            RefreshOutcome::Failed { failures: vec![format!("apt-get update {how}: {last}")] }
+        (Some(_), false) => RefreshOutcome::Failed { failures: bounded(failures) },
+        (Some(code), true) => {
+            RefreshOutcome::Failed { failures: vec![format!("apt-get update ended with {code}: {}", last())] }
         }
-    }
+        (None, _) => return Event::Lost { detail: format!("apt-get update was killed: {}", last()) },
+    })
 }
 
 fn simulated(wire: SimulationWire) -> Event {
@@ -188,13 +189,16 @@ mod tests {
             failures: failures.iter().map(ToString::to_string).collect(),
             output_tail: vec!["E: no space".into()],
         };
-        assert_eq!(refreshed(refresh(Some(0), &[])), RefreshOutcome::Fetched);
-        let killed = "apt-get update was killed: E: no space".to_owned();
-        assert_eq!(refreshed(refresh(None, &[])), RefreshOutcome::Failed { failures: vec![killed] });
-        let some = RefreshOutcome::Failed { failures: vec!["503".into()] };
+        let failed =
+            |failure: &str| Event::Refreshed(RefreshOutcome::Failed { failures: vec![failure.to_owned()] });
+        assert_eq!(refreshed(refresh(Some(0), &[])), Event::Refreshed(RefreshOutcome::Fetched));
+        let ended = failed("apt-get update ended with 100: E: no space");
+        assert_eq!(refreshed(refresh(Some(100), &[])), ended);
+        let killed = Event::Lost { detail: "apt-get update was killed: E: no space".into() };
+        assert_eq!(refreshed(refresh(None, &["503"])), killed);
         assert_eq!(
             refreshed(refresh(Some(0), &["503"])),
-            some,
+            failed("503"),
             "a warning with exit code 0 is a failure too"
         );
     }

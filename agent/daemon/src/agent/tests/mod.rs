@@ -397,7 +397,7 @@ async fn a_bug_in_an_effect_ends_its_run_and_not_the_agent() {
 async fn a_hanging_effect_is_lost_after_its_deadline() {
     let stage = stage(journal(), settings(None), false, &[("refresh", Behaviour::Hang)]);
     stage.concluded(1).await;
-    assert_eq!(stage.host.told()[..3], SCAN);
+    assert_eq!(stage.host.told()[..4], ["refresh", "refresh", "assess", "report"]);
     stage.end().await;
 }
 
