@@ -130,7 +130,6 @@ impl Grants {
     }
 
     /// Whether any grant is in force, and which.
-    #[cfg_attr(not(test), expect(dead_code, reason = "hooks and repairs are about to use it"))]
     pub(crate) fn any(&self, now: Timestamp) -> Result<Option<Grant>, GrantError> {
         self.prune(now)?;
         for name in self.names()? {

@@ -7,17 +7,18 @@ mod apt;
 mod arguments;
 mod child;
 mod clock;
+mod dpkg;
 mod grant;
 mod inhibitor;
 mod last_words;
 mod log;
 mod observe;
-mod plan_check;
 mod policy;
 mod progress;
 mod read_back;
 mod record;
 mod refusal;
+mod repair;
 mod serve;
 mod text;
 mod transaction;
@@ -37,6 +38,7 @@ use signal_hook::low_level::pipe;
 
 use crate::apt::Apt;
 use crate::arguments::Arguments;
+use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
@@ -58,15 +60,6 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(plan) = &arguments.check_plan {
-        return match plan_check::check(plan, std::io::stdin()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                log::error(format_args!("this is not the plan, and nothing was changed: {why}"));
-                ExitCode::FAILURE
-            }
-        };
-    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -95,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         policy: Policy::new(Root::at(&arguments.config_root), owner),
         apt: Apt::new(Path::new(PROGRAMS), records.output()),
         inhibitors: Inhibitors::new(Path::new(PROGRAMS), records.output()),
+        dpkg: Dpkg::new(Path::new(PROGRAMS)),
         records,
         grants: Grants::open(&arguments.state, owner)?,
         now: clock::now,

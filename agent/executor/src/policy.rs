@@ -27,6 +27,11 @@ impl Policy {
         Self { root, owner }
     }
 
+    /// Whose files count.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
     /// What root's files say now.
     pub(crate) fn read(&self) -> Result<Rules, Stop> {
         let policy = |message| Stop::refused(RefusalCode::Policy, message);

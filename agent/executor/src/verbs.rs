@@ -19,12 +19,14 @@ use patchd_protocol::executor::{
 use serde_json::Value;
 
 use crate::apt::{Apt, Licence};
+use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::observe::observe;
 use crate::policy::Policy;
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
+use crate::repair::repair;
 use crate::transaction::recall::recall;
 use crate::transaction::wait::{self, Guarded};
 use crate::transaction::{self, Order};
@@ -41,6 +43,7 @@ pub(crate) struct Executor {
     pub(crate) policy: Policy,
     pub(crate) records: Records,
     pub(crate) apt: Apt,
+    pub(crate) dpkg: Dpkg,
     pub(crate) grants: Grants,
     pub(crate) inhibitors: Inhibitors,
     pub(crate) now: fn() -> Timestamp,
@@ -100,14 +103,7 @@ fn carry_out(
             check_id("transaction", transaction)?;
             let _held = executor.hold(&format!("refresh {transaction}"))?;
             let mut notes = Vec::new();
-            wait::until_free(
-                executor,
-                Guarded::Lists,
-                REFRESH_LOCK_WAIT,
-                peer.is_there,
-                progress,
-                &mut notes,
-            )?;
+            wait::until_free(executor, Guarded::Lists, REFRESH_LOCK_WAIT, progress, &mut notes)?;
             let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }
@@ -123,7 +119,6 @@ fn carry_out(
                 digest: &digest,
                 estimate: Duration::from_secs(*estimate_seconds),
                 grant: grant.as_deref(),
-                peer,
             };
             transaction::apply(executor, &order, progress).map(Reply::Done)
         }
@@ -150,7 +145,11 @@ fn carry_out(
             log::info(format_args!("root grants the plan {digest} until {:.0}: {reason}", grant.until));
             Ok(Reply::Granted { until: grant.until })
         }
-        verb @ (Verb::RunHooks { .. } | Verb::Repair { .. }) => {
+        Verb::Repair { transaction } => {
+            check_id("transaction", transaction)?;
+            repair(executor, &request.run, transaction, progress).map(Reply::Done)
+        }
+        verb @ Verb::RunHooks { .. } => {
             let message = format!("{} is not built yet", verb.name());
             Err(Stop::refused(RefusalCode::UnknownVerb, message))
         }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::apt::Apt;
 use crate::clock;
+use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
@@ -37,6 +38,7 @@ impl Site {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(Path::new("/nonexistent"), records.output()),
             inhibitors: Inhibitors::new(Path::new("/nonexistent"), records.output()),
+            dpkg: Dpkg::new(Path::new("/nonexistent")),
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),

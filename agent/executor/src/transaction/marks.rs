@@ -22,21 +22,23 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// Keeps which packages of the plan are marked as automatic.
 pub(crate) fn remember(executor: &Executor, id: &str, plan: &Plan, before: &Inventory) -> Result<(), Stop> {
+    remember_these(executor, id, plan.changes().iter().map(|change| &change.package), before)
+}
+
+/// The same for any packages.
+pub(crate) fn remember_these<'a>(
+    executor: &Executor,
+    id: &str,
+    packages: impl Iterator<Item = &'a PackageId>,
+    before: &Inventory,
+) -> Result<(), Stop> {
     let is_automatic =
         |id: &&PackageId| read_back::find(before, id).is_some_and(|package| package.mark == Mark::Automatic);
-    let packages = plan.changes().iter().map(|change| &change.package);
     let lines: String = packages.filter(is_automatic).map(|id| format!("{id}\n")).collect();
     if lines.is_empty() {
         return Ok(());
     }
     atomic_write(&executor.records.marks(id), lines.as_bytes(), 0o600).map_err(|error| Stop::failed(&error))
-}
-
-/// What was kept for a transaction that didn't begin is of no use.
-pub(crate) fn forget(executor: &Executor, id: &str) {
-    if let Err(error) = durable::remove(&executor.records.marks(id)) {
-        log::warning(format_args!("transaction {id}: the kept marks can't be removed: {error}"));
-    }
 }
 
 /// Gives the packages of a transaction their marks back. What could not be done is returned as a note.
@@ -67,10 +69,6 @@ pub(crate) fn give_back(executor: &Executor, id: &str, _held: &Held) -> Option<S
 /// Gives back what transactions left that were cut. Nobody may be at work.
 pub(crate) fn give_back_left(executor: &Executor, held: &Held) {
     for id in executor.records.with_marks() {
-        if !executor.records.has_begun(&id) {
-            forget(executor, &id);
-            continue;
-        }
         if let Some(note) = give_back(executor, &id, held) {
             log::warning(format_args!("transaction {id}: {note}"));
         }

@@ -52,6 +52,7 @@ impl Site {
             policy: Policy::new(root.clone(), owner),
             apt: Apt::new(directory.path(), records.output()),
             inhibitors: Inhibitors::new(directory.path(), records.output()),
+            dpkg: Dpkg::new(directory.path()),
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),

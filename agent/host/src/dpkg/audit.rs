@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use patchd_core::inventory::{DpkgState, Flag, Status};
+use patchd_core::inventory::{DpkgState, Flag, Status, Want};
 use patchd_core::package::{PackageId, Version};
 use patchd_core::problem::{Problem, ProblemKind};
 
@@ -22,6 +22,8 @@ pub enum Finding {
         id: PackageId,
         /// The version that the database has; of a half-installed package it is the one before.
         version: Option<Version>,
+        /// What the administrator wants of it: one that is to go must not be installed again.
+        want: Want,
         damage: Damage,
     },
     /// The database or a part of it can't be read, so that more may be wrong.
@@ -91,7 +93,7 @@ pub fn audit(root: &Root) -> Vec<Finding> {
     let journal = has_journal.then_some(Finding::Journal);
     let damaged = entries.into_values().flatten().filter_map(|entry| {
         let damage = Damage::of(entry.state)?;
-        Some(Finding::Package { id: entry.id, version: entry.version, damage })
+        Some(Finding::Package { id: entry.id, version: entry.version, want: entry.state.want, damage })
     });
     let doubtful = problems.into_problems().into_iter().filter(is_doubtful).map(Finding::Unreadable);
     journal.into_iter().chain(damaged).chain(doubtful).collect()
