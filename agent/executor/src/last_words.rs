@@ -216,4 +216,19 @@ mod tests {
         let told: Vec<_> = words.failures().into_iter().map(|f| (f.name, f.message)).collect();
         assert_eq!(told, [("lab-a".into(), "one".into()), ("lab-b".into(), "two".to_owned())]);
     }
+
+    #[test]
+    fn the_corpus_of_the_fuzz_target_is_heard() {
+        let corpus =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/apt_progress");
+        let told = |name: &str| {
+            let content = std::fs::read(corpus.join(name)).unwrap();
+            let mut words = LastWords::default();
+            String::from_utf8_lossy(&content).lines().for_each(|line| words.line(line));
+            words.failures().into_iter().map(|failure| (failure.name, failure.output)).collect::<Vec<_>>()
+        };
+        assert_eq!(told("typical"), [("lab-app".to_owned(), vec!["no such key".to_owned()])]);
+        assert_eq!(told("cut"), [("lab".to_owned(), vec!["word".to_owned()])]);
+        assert_eq!(told("garbage"), []);
+    }
 }

@@ -252,6 +252,24 @@ mod tests {
         assert_eq!(notes, Vec::<String>::new());
     }
 
+    #[test]
+    fn only_headway_is_a_sign_of_life() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status");
+        let mut ignore = |_| {};
+        let mut watcher = Watcher::new(&mut ignore, &path, STALL).unwrap();
+        let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+        let mut is_alive = |line: &str| {
+            writeln!(file, "{line}").unwrap();
+            watcher.look()
+        };
+        assert!(is_alive("dlstatus:1:10.0000:Retrieving file 1 of 2"));
+        assert!(!is_alive("dlstatus:1:10.0000:Retrieving file 1 of 2"));
+        assert!(!is_alive("dlstatus:1:10.0000:Retrieving file 1 of 2 (1min 9s remaining)"));
+        assert!(is_alive("dlstatus:1:10.0001:Retrieving file 1 of 2"));
+        assert!(!is_alive("garbage"));
+    }
+
     /// peers.md row 6: a package manager that waits for something is told loudly, and left alone.
     #[test]
     fn a_stall_is_told_at_doubling_distance_and_noted_once() {

@@ -318,45 +318,4 @@ fn planning(mode: &[&str], licence: Licence, plan: &Plan, native: &Architecture)
 }
 
 #[cfg(test)]
-mod tests {
-    use patchd_core::package::{PackageName, Version};
-    use patchd_core::plan::PlannedChange;
-
-    use super::*;
-
-    fn change(name: &str, architecture: &str, from: Option<&str>, to: &str) -> PlannedChange {
-        let version = |text: &str| Version::parse(text).unwrap();
-        PlannedChange {
-            package: PackageId {
-                name: PackageName::parse(name).unwrap(),
-                architecture: Architecture::parse(architecture).unwrap(),
-            },
-            from: from.map(version),
-            to: version(to),
-        }
-    }
-
-    #[test]
-    fn installed_packages_are_named_with_their_version_and_new_ones_are_not() {
-        let plan = Plan::try_new(vec![
-            change("app", "amd64", Some("1"), "1:2~x"),
-            change("app", "i386", Some("1"), "1:2~x"),
-            change("doc", "all", Some("1"), "2"),
-            change("new", "amd64", None, "1"),
-        ])
-        .unwrap();
-        let native = Architecture::parse("amd64").unwrap();
-        let none = Licence { removals: false, downgrades: false };
-        let (dry, real) = (planning(&["-s"], none, &plan, &native), planning(&[], none, &plan, &native));
-        let names = ["install", "app=1:2~x", "app:i386=1:2~x", "doc=2"].map(str::to_owned);
-        assert!(dry.ends_with(&names) && real.ends_with(&names));
-        let without_mode: Vec<_> = dry.into_iter().filter(|word| word != "-s").collect();
-        assert_eq!(without_mode, real);
-        let is_said = |words: &[String], word: &str| words.iter().any(|said| said == word);
-        assert!(
-            is_said(&real, "APT::Get::Remove=false") && is_said(&real, "APT::Get::allow-downgrades=false")
-        );
-        let free = planning(&["-s"], Licence::EVERYTHING, &plan, &native);
-        assert!(is_said(&free, "APT::Get::Remove=true") && is_said(&free, "APT::Get::allow-downgrades=true"));
-    }
-}
+mod tests;
