@@ -9,6 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use patchd_core::plan::Plan;
 use patchd_protocol::executor::{
     PROTOCOL, PlanWire, PlannedChangeWire, ProgressWire, Reply, Request, TransactionRecord, Verb, digest,
@@ -166,4 +168,18 @@ pub fn done(reply: Reply) -> Result<TransactionRecord> {
         Reply::Done(record) => Ok(record),
         other => bail!("not done: {other:?}"),
     }
+}
+
+/// This process holds a lock as apt would, until the file is dropped.
+pub fn hold_lock(root: &AptRoot, path: &str) -> Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(root.at(path))?;
+    let lock = libc::flock {
+        l_type: libc::c_short::try_from(libc::F_WRLCK)?,
+        l_whence: libc::c_short::try_from(libc::SEEK_SET)?,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_SETLK(&lock)).with_context(|| format!("locking {path}"))?;
+    Ok(file)
 }

@@ -3,14 +3,12 @@
 use std::fs::File;
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use patchd_protocol::executor::{PlanWire, ProgressWire, RefusalCode, Reply, Verb};
 use patchd_tests::apt_root::AptRoot;
-use patchd_tests::executor_client::{Client, apply, change, done, plan, root_with_executor};
+use patchd_tests::executor_client::{Client, apply, change, done, hold_lock, plan, root_with_executor};
 use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
 
@@ -35,20 +33,6 @@ fn app() -> Result<PlanWire> {
     plan([change("lab-app", Some("1.0"), "1.1")])
 }
 
-/// This process holds a lock, as apt holds it, until the file is dropped.
-fn hold(root: &AptRoot, path: &str) -> Result<File> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(root.at(path))?;
-    let lock = libc::flock {
-        l_type: libc::c_short::try_from(libc::F_WRLCK)?,
-        l_whence: libc::c_short::try_from(libc::SEEK_SET)?,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(&file, FcntlArg::F_SETLK(&lock)).with_context(|| format!("locking {path}"))?;
-    Ok(file)
-}
-
 fn waits_for(client: &mut Client, part: &str) -> Result<()> {
     let is_waiting = |progress: &ProgressWire| matches!(progress, ProgressWire::Waiting { .. });
     match client.until("somebody to wait for", is_waiting)? {
@@ -66,14 +50,14 @@ fn every_lock_is_waited_for_and_its_holder_named() -> Result<()> {
     let (root, _repository) = root_with_gate()?;
     let mut client = Client::start(&root)?;
     let own = format!("pid {} (", std::process::id());
-    let held = hold(&root, "/var/lib/apt/lists/lock")?;
+    let held = hold_lock(&root, "/var/lib/apt/lists/lock")?;
     client.send(Verb::Refresh { transaction: "r.refresh".into() })?;
     waits_for(&mut client, &own)?;
     drop(held);
     assert!(matches!(client.receive()?, Reply::Refreshed(refresh) if refresh.failures.is_empty()));
 
     let locks = ["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock"];
-    let [frontend, database, archives] = locks.map(|path| hold(&root, path));
+    let [frontend, database, archives] = locks.map(|path| hold_lock(&root, path));
     client.send(apply("r.apply", &app()?)?)?;
     for held in [frontend?, database?, archives?] {
         waits_for(&mut client, &own)?;
@@ -93,7 +77,7 @@ fn a_wait_ends_when_the_window_would_be_too_short() -> Result<()> {
         return Ok(());
     }
     let (root, _repository) = root_with_gate()?;
-    let _held = hold(&root, "/var/lib/dpkg/lock-frontend")?;
+    let _held = hold_lock(&root, "/var/lib/dpkg/lock-frontend")?;
     let mut client = Client::start(&root)?;
     let Verb::Apply { transaction, plan, digest, grant, .. } = apply("r.apply", &app()?)? else {
         bail!("no request to apply")

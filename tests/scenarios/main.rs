@@ -7,6 +7,7 @@ mod executor;
 mod executor_conffiles;
 mod executor_inhibitor;
 mod executor_locks;
+mod executor_plans;
 mod executor_progress;
 mod executor_repair;
 mod imds;

@@ -15,12 +15,16 @@ pub(crate) struct Arguments {
     pub(crate) state: PathBuf,
     /// How long to wait for a client before ending.
     pub(crate) idle: Duration,
+    /// The plan that apt is to be held against, where apt starts this program to ask.
+    pub(crate) check_plan: Option<PathBuf>,
 }
 
 /// Why a command line can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum ArgumentError {
-    #[error("there is no option {0:?}; use --config-root DIR, --state DIR, --idle-seconds N")]
+    #[error(
+        "there is no option {0:?}; use --config-root DIR, --state DIR, --idle-seconds N, --check-plan FILE"
+    )]
     Unknown(OsString),
     #[error("{0} needs a value")]
     NoValue(&'static str),
@@ -36,6 +40,7 @@ impl Arguments {
             config_root: "/".into(),
             state: "/var/lib/patchd-executor".into(),
             idle: Duration::from_secs(60),
+            check_plan: None,
         };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
@@ -43,6 +48,9 @@ impl Arguments {
             match word.to_str() {
                 Some("--config-root") => {
                     arguments.config_root = absolute("--config-root", value("--config-root")?)?;
+                }
+                Some("--check-plan") => {
+                    arguments.check_plan = Some(absolute("--check-plan", value("--check-plan")?)?);
                 }
                 Some("--state") => arguments.state = absolute("--state", value("--state")?)?,
                 Some("--idle-seconds") => {
@@ -76,9 +84,15 @@ mod tests {
         let arguments = parse(&["--state", "/s", "--idle-seconds", "5", "--config-root", "/c"]).unwrap();
         assert_eq!(
             arguments,
-            Arguments { config_root: "/c".into(), state: "/s".into(), idle: Duration::from_secs(5) }
+            Arguments {
+                config_root: "/c".into(),
+                state: "/s".into(),
+                idle: Duration::from_secs(5),
+                check_plan: None
+            }
         );
         assert_eq!(parse(&[]).unwrap().state, PathBuf::from("/var/lib/patchd-executor"));
+        assert_eq!(parse(&["--check-plan", "/p"]).unwrap().check_plan, Some("/p".into()));
         assert!(matches!(parse(&["--root", "/x"]), Err(ArgumentError::Unknown(_))));
         assert!(matches!(parse(&["--state"]), Err(ArgumentError::NoValue("--state"))));
         assert!(matches!(parse(&["--state", "s"]), Err(ArgumentError::Relative { .. })));

@@ -13,6 +13,7 @@ mod inhibitor;
 mod last_words;
 mod log;
 mod observe;
+mod plan_check;
 mod policy;
 mod progress;
 mod read_back;
@@ -60,6 +61,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(plan) = &arguments.check_plan {
+        return match plan_check::check(plan, std::io::stdin()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                log::error(format_args!("this is not the plan, and nothing was changed: {why}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

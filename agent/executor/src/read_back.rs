@@ -6,8 +6,17 @@ use patchd_core::plan::Plan;
 use patchd_protocol::executor::{InstalledWire, PackageWire};
 use patchd_protocol::report::native::ChangeWire;
 
-/// What a plan's packages are at, beside what they were to be at.
+/// What a plan's packages are at, beside what they were to be at; of those to be removed, nothing is planned.
 pub(crate) fn changes(plan: &Plan, now: &Inventory) -> Vec<ChangeWire> {
+    let version = |id: &PackageId| find(now, id).map(|installed| installed.version.as_str().to_owned());
+    let removal = |id: &PackageId| ChangeWire {
+        name: id.name.as_str().into(),
+        architecture: id.architecture.as_str().into(),
+        before: version(id),
+        planned: None,
+        after: version(id),
+        done: version(id).is_none(),
+    };
     let change = |change: &patchd_core::plan::PlannedChange| {
         let installed = find(now, &change.package);
         let text = |version: &Version| version.as_str().to_owned();
@@ -20,19 +29,22 @@ pub(crate) fn changes(plan: &Plan, now: &Inventory) -> Vec<ChangeWire> {
             done: installed.is_some_and(|installed| is_done(installed, &change.to)),
         }
     };
-    plan.changes().iter().map(change).collect()
+    plan.changes().iter().map(change).chain(plan.removals().iter().map(removal)).collect()
 }
 
 /// The same for changes that a record tells of.
 pub(crate) fn changes_again(recorded: &[ChangeWire], now: &Inventory) -> Vec<ChangeWire> {
     let again = |recorded: &ChangeWire| {
         let installed = package_id(&recorded.name, &recorded.architecture).and_then(|id| find(now, &id));
+        let done = match &recorded.planned {
+            None => installed.is_none(),
+            Some(planned) => installed.is_some_and(|installed| {
+                installed.version.as_str() == planned && is_done(installed, &installed.version)
+            }),
+        };
         ChangeWire {
             after: installed.map(|installed| installed.version.as_str().into()),
-            done: installed.is_some_and(|installed| {
-                Some(installed.version.as_str()) == recorded.planned.as_deref()
-                    && is_done(installed, &installed.version)
-            }),
+            done,
             ..recorded.clone()
         }
     };

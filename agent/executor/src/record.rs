@@ -131,6 +131,11 @@ impl Records {
         self.transactions.join(format!("{id}.marks"))
     }
 
+    /// Its plan, as it is held against apt's own.
+    pub(crate) fn expectation(&self, id: &str) -> PathBuf {
+        self.transactions.join(format!("{id}.plan"))
+    }
+
     /// The directory of its archives.
     pub(crate) fn archives(&self, id: &str) -> PathBuf {
         self.archives.join(id)
@@ -195,7 +200,7 @@ impl Records {
         let over = ended.len().saturating_sub(MAX_RECORDS);
         for (_, id) in ended.into_iter().take(over) {
             // The outcome last: what is left half way is tried again.
-            let parts = ["log", "status", "marks", "intent.json", "outcome.json"];
+            let parts = ["log", "status", "marks", "plan", "intent.json", "outcome.json"];
             for path in parts.map(|part| self.transactions.join(format!("{id}.{part}"))) {
                 if let Err(error) = durable::remove(&path) {
                     log::warning(format_args!("an old record can't be removed: {error}"));
@@ -248,6 +253,11 @@ impl Records {
         let mut records: Vec<_> = ids.filter_map(|id| self.last(id).ok().flatten()).collect();
         records.sort_by_key(|record| record.started_at);
         records
+    }
+
+    /// Whether the intent of a transaction was written.
+    pub(crate) fn has_begun(&self, id: &str) -> bool {
+        self.path(id, "intent").symlink_metadata().is_ok()
     }
 
     /// Takes the right to use apt for `purpose`, or tells who has it.

@@ -103,7 +103,14 @@ fn carry_out(
             check_id("transaction", transaction)?;
             let _held = executor.hold(&format!("refresh {transaction}"))?;
             let mut notes = Vec::new();
-            wait::until_free(executor, Guarded::Lists, REFRESH_LOCK_WAIT, progress, &mut notes)?;
+            wait::until_free(
+                executor,
+                Guarded::Lists,
+                REFRESH_LOCK_WAIT,
+                peer.is_there,
+                progress,
+                &mut notes,
+            )?;
             let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }
@@ -119,6 +126,7 @@ fn carry_out(
                 digest: &digest,
                 estimate: Duration::from_secs(*estimate_seconds),
                 grant: grant.as_deref(),
+                peer,
             };
             transaction::apply(executor, &order, progress).map(Reply::Done)
         }

@@ -112,6 +112,8 @@ pub(crate) struct Apt {
     /// How long fetching may be silent, and after how long a silence of dpkg is told.
     pub(crate) fetch_silence: Duration,
     pub(crate) stall: Duration,
+    /// This very program, or the one that has taken its place since.
+    checker: Option<PathBuf>,
 }
 
 /// A plan on its way into the host.
@@ -126,6 +128,8 @@ pub(crate) struct Work<'a> {
     pub(crate) status: PathBuf,
     /// How long apt may wait for another package manager that was faster than we.
     pub(crate) lock_wait: Duration,
+    /// The plan's file, which apt's own plan is to be held against.
+    pub(crate) expectation: PathBuf,
 }
 
 /// What a call said, with how it ended.
@@ -144,6 +148,7 @@ impl Apt {
             output: output.to_owned(),
             fetch_silence: FETCH_SILENCE,
             stall: STALL,
+            checker: checker(),
         }
     }
 
@@ -220,8 +225,26 @@ impl Apt {
         kept: Option<BorrowedFd<'_>>,
     ) -> Result<Ended, AptError> {
         // apt's own history tells by it whose call it was.
-        let id = format!("patchd::transaction={}", work.id);
-        self.carry_out(&["-o", &id], work, Patience::Endless, watch, kept)
+        let mut mode = vec!["-o".to_owned(), format!("patchd::transaction={}", work.id)];
+        mode.extend(self.check_options(&work.expectation));
+        let mode: Vec<&str> = mode.iter().map(String::as_str).collect();
+        self.carry_out(&mode, work, Patience::Endless, watch, kept)
+    }
+
+    /// Has apt ask us, with its locks held, whether what it is about to do is the plan.
+    fn check_options(&self, expectation: &Path) -> Vec<String> {
+        // apt hands the command to a shell.
+        let is_plain = |path: &&str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
+        let plain = |path: &Path| path.to_str().filter(is_plain).map(str::to_owned);
+        let checker = self.checker.as_deref().filter(|checker| checker.is_file()).and_then(plain);
+        let (Some(checker), Some(expectation)) = (checker, plain(expectation)) else { return Vec::new() };
+        [
+            format!("DPkg::Pre-Install-Pkgs::={checker} --check-plan {expectation}"),
+            format!("DPkg::Tools::Options::{checker}::Version=3"),
+        ]
+        .into_iter()
+        .flat_map(|option| ["-o".to_owned(), option])
+        .collect()
     }
 
     fn carry_out(
@@ -286,6 +309,12 @@ impl Apt {
         };
         Ok(Said { ended, output: read(&output)?, errors: read(&errors)? })
     }
+}
+
+/// Tests are no executor, and can't be asked.
+fn checker() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    (program.file_name()? == "patchd-executor").then_some(program)
 }
 
 /// Removes what an earlier call left.

@@ -41,6 +41,13 @@ pub(crate) fn remember_these<'a>(
     atomic_write(&executor.records.marks(id), lines.as_bytes(), 0o600).map_err(|error| Stop::failed(&error))
 }
 
+/// What was kept for a transaction that didn't begin is of no use.
+pub(crate) fn forget(executor: &Executor, id: &str) {
+    if let Err(error) = durable::remove(&executor.records.marks(id)) {
+        log::warning(format_args!("transaction {id}: the kept marks can't be removed: {error}"));
+    }
+}
+
 /// Gives the packages of a transaction their marks back. What could not be done is returned as a note.
 pub(crate) fn give_back(executor: &Executor, id: &str, _held: &Held) -> Option<String> {
     let path = executor.records.marks(id);
@@ -69,6 +76,10 @@ pub(crate) fn give_back(executor: &Executor, id: &str, _held: &Held) -> Option<S
 /// Gives back what transactions left that were cut. Nobody may be at work.
 pub(crate) fn give_back_left(executor: &Executor, held: &Held) {
     for id in executor.records.with_marks() {
+        if !executor.records.has_begun(&id) {
+            forget(executor, &id);
+            continue;
+        }
         if let Some(note) = give_back(executor, &id, held) {
             log::warning(format_args!("transaction {id}: {note}"));
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use patchd_core::inventory::Inventory;
 use patchd_core::plan::Plan;
 use patchd_host::dpkg;
+use patchd_host::durable::atomic_write;
 use patchd_protocol::executor::{
     DownloadWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
 };
@@ -28,8 +29,8 @@ use crate::refusal::Stop;
 use crate::transaction::checks::few;
 use crate::transaction::permission::{Permission, permission, time_left};
 use crate::transaction::wait::Guarded;
-use crate::verbs::{Executor, Progress};
-use crate::{log, read_back, text};
+use crate::verbs::{Executor, Peer, Progress};
+use crate::{log, plan_check, read_back, text};
 
 /// The longest that archives may take to be fetched. The end of the permission makes it shorter.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -38,7 +39,6 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60 * 60);
 const MAX_UNSOUND: usize = 100;
 
 /// What is to be done, as a client asked for it, in words that were checked.
-#[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) run: &'a str,
     pub(crate) id: &'a str,
@@ -47,6 +47,8 @@ pub(crate) struct Order<'a> {
     /// How long it is meant to take.
     pub(crate) estimate: Duration,
     pub(crate) grant: Option<&'a str>,
+    /// Who asks: as long as nothing was changed, nothing is for one who has hung up.
+    pub(crate) peer: &'a Peer<'a>,
 }
 
 /// Everything that was found out before the first package is touched.
@@ -105,28 +107,16 @@ fn prepare(
     let permission = permission(executor, order)?;
     let licence = checks::licence(order.plan, &permission.apply)?;
     let mut notes = Vec::new();
-    wait::until_free(
-        executor,
-        Guarded::Database,
-        time_left(executor, order, &permission),
-        progress,
-        &mut notes,
-    )?;
+    wait_for(executor, order, &permission, Guarded::Database, progress, &mut notes)?;
     recall::clean_up(executor, held);
     let before = checks::sound_inventory(executor)?;
     checks::check_start(order.plan, &before)?;
     let simulated =
         executor.apt.simulate(order.plan, licence, &before).map_err(|error| Stop::failed(&error))?;
     checks::check_simulation(order.plan, &simulated)?;
-    wait::until_free(
-        executor,
-        Guarded::Archives,
-        time_left(executor, order, &permission),
-        progress,
-        &mut notes,
-    )?;
+    wait_for(executor, order, &permission, Guarded::Archives, progress, &mut notes)?;
     let work = work(executor, order, &before, licence, time_left(executor, order, &permission));
-    let download = download(executor, &work, time_left(executor, order, &permission), progress)?;
+    let download = download(executor, &work, permission.left(executor), progress)?;
     let directory = executor.records.archives(order.id);
     let cache = archives::cache(&executor.root);
     if let Err(error) = archives::keep(&cache, order.plan, before.native.as_str(), &directory) {
@@ -135,11 +125,26 @@ fn prepare(
     conffiles::check_held(executor, order.plan, &before, &permission.apply)?;
     // Waiting and fetching take time: only what is allowed now counts, and what is installed now.
     let permission = self::permission(executor, order)?;
-    let left = time_left(executor, order, &permission);
-    wait::until_free(executor, Guarded::Database, left, progress, &mut notes)?;
+    wait_for(executor, order, &permission, Guarded::Database, progress, &mut notes)?;
     let before = checks::sound_inventory(executor)?;
     checks::check_start(order.plan, &before)?;
+    if !(order.peer.is_there)() {
+        return Err(Stop::Failed { message: "the client hung up before anything was changed".into() });
+    }
     Ok(Prepared { before, licence, permission, download, notes })
+}
+
+/// Waits as long as leaves what the order is meant to take.
+fn wait_for(
+    executor: &Executor,
+    order: &Order<'_>,
+    permission: &Permission,
+    guarded: Guarded,
+    progress: &mut Progress<'_>,
+    notes: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let limit = time_left(executor, order, permission);
+    wait::until_free(executor, guarded, limit, order.peer.is_there, progress, notes)
 }
 
 /// Does it, and tells what came of it.
@@ -161,7 +166,13 @@ fn carry_out(
         ..record::intent(order.id, order.run, TransactionKind::Apply, (executor.now)())
     };
     marks::remember(executor, order.id, order.plan, &before)?;
-    executor.records.begin(&record).map_err(|error| Stop::failed(&error))?;
+    let plan = plan_check::expectation(order.plan);
+    atomic_write(&executor.records.expectation(order.id), plan.as_bytes(), 0o600)
+        .map_err(|error| Stop::failed(&error))?;
+    if let Err(error) = executor.records.begin(&record) {
+        marks::forget(executor, order.id);
+        return Err(Stop::failed(&error));
+    }
     log::info(format_args!(
         "transaction {} of run {}: {} packages, allowed by {:?}, plan {}",
         order.id,
@@ -188,7 +199,7 @@ fn carry_out(
         && !outlast(executor, &ended, progress, &mut record)
     {
         // Somebody else works on for it: no outcome is known, and who asks later gets what is read back then.
-        record.changes = read_back::changes(order.plan, &executor.inventory());
+        record.changes = read_back::changes_again(&record.changes, &executor.inventory());
         return Ok(record);
     }
     record.notes.extend(marks::give_back(executor, order.id, held));
@@ -224,7 +235,8 @@ fn outlast(
     if let Ok(Ended { code: None, .. }) = ended {
         record.notes.push("the package manager was ended by a signal".into());
     }
-    wait::until_free(executor, Guarded::Database, Duration::MAX, progress, &mut record.notes).is_ok()
+    wait::until_free(executor, Guarded::Database, Duration::MAX, &|| true, progress, &mut record.notes)
+        .is_ok()
 }
 
 /// Reads back what came of it and records that.
@@ -237,7 +249,7 @@ fn finish(
     let inventory = executor.inventory();
     record.state = TransactionState::Ended;
     record.ended_at = Some((executor.now)());
-    record.changes = read_back::changes(order.plan, &inventory);
+    record.changes = read_back::changes_again(&record.changes, &inventory);
     record.output_tail = executor.records.log_tail(order.id);
     record.database = unsound(executor);
     match ended {
@@ -315,8 +327,16 @@ fn work<'a>(
     licence: Licence,
     lock_wait: Duration,
 ) -> Work<'a> {
-    let (log, status) = (executor.records.log(order.id), executor.records.status(order.id));
-    Work { id: order.id, plan: order.plan, native: &before.native, licence, log, status, lock_wait }
+    Work {
+        id: order.id,
+        plan: order.plan,
+        native: &before.native,
+        licence,
+        log: executor.records.log(order.id),
+        status: executor.records.status(order.id),
+        lock_wait,
+        expectation: executor.records.expectation(order.id),
+    }
 }
 
 /// What is wrong with the package database, in a person's words.

@@ -43,6 +43,12 @@ pub(crate) fn permission(executor: &Executor, order: &Order<'_>) -> Result<Permi
 
 /// How long may still be waited, so that what the order is meant to take is left before the permission ends.
 pub(crate) fn time_left(executor: &Executor, order: &Order<'_>, permission: &Permission) -> Duration {
-    let left = Duration::try_from(permission.until.duration_since((executor.now)())).unwrap_or_default();
-    left.saturating_sub(order.estimate)
+    permission.left(executor).saturating_sub(order.estimate)
+}
+
+impl Permission {
+    /// How long it lasts from now on.
+    pub(crate) fn left(&self, executor: &Executor) -> Duration {
+        Duration::try_from(self.until.duration_since((executor.now)())).unwrap_or_default()
+    }
 }

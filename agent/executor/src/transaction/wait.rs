@@ -51,11 +51,12 @@ pub(crate) fn blocker(root: &Root, guarded: Guarded) -> Option<String> {
     at_work.iter().find(|one| guarded.is_touched_by(one)).map(ToString::to_string)
 }
 
-/// Waits, `limit` at most. What it waited for is added to `notes`.
+/// Waits, `limit` at most, as long as it is wanted. What it waited for is added to `notes`.
 pub(crate) fn until_free(
     executor: &Executor,
     guarded: Guarded,
     limit: Duration,
+    is_wanted: &dyn Fn() -> bool,
     progress: &mut Progress<'_>,
     notes: &mut Vec<String>,
 ) -> Result<(), Stop> {
@@ -65,9 +66,13 @@ pub(crate) fn until_free(
     while let Some(holder) = blocker(&executor.root, guarded) {
         let waited = started.elapsed();
         let is_stopping = executor.stopping.load(Ordering::Relaxed);
-        if limit <= waited || is_stopping {
-            let why =
-                if is_stopping { "the executor is told to end" } else { "there is no more time to wait" };
+        let is_unwanted = !is_wanted();
+        if limit <= waited || is_stopping || is_unwanted {
+            let why = match (is_stopping, is_unwanted) {
+                (true, _) => "the executor is told to end",
+                (_, true) => "the client hung up",
+                _ => "there is no more time to wait",
+            };
             let message = format!("{holder} works on packages, after {} seconds; {why}", waited.as_secs());
             return Err(Stop::refused(RefusalCode::Locked, message));
         }
