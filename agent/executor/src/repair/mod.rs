@@ -57,7 +57,7 @@ pub(crate) fn repair(
     }
     let word = permit::permission(executor)?;
     let mut notes = Vec::new();
-    wait::until_free(executor, Guarded::Archives, WAIT, progress, &mut notes)?;
+    wait::until_free(executor, Guarded::Archives, WAIT, &|| true, progress, &mut notes)?;
     let intent = record::intent(id, run, TransactionKind::Repair, (executor.now)());
     let intent = TransactionRecord { permission: word, notes, ..intent };
     let mut record = match last(executor, id)? {
@@ -78,7 +78,9 @@ pub(crate) fn repair(
     } else {
         inhibited(executor, &mut record, progress)
     };
-    if wait::until_free(executor, Guarded::Database, Duration::MAX, progress, &mut record.notes).is_err() {
+    let is_quiet =
+        wait::until_free(executor, Guarded::Database, Duration::MAX, &|| true, progress, &mut record.notes);
+    if is_quiet.is_err() {
         // A script works on, and the executor is told to end: the repair is cut, and done again by who asks next.
         return Ok(record);
     }
