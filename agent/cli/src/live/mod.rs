@@ -96,7 +96,7 @@ impl Live {
     pub(crate) fn progress(&mut self, progress: &RunProgress) {
         match progress {
             RunProgress::Download { permille, item } => {
-                self.place(Some(*permille), &format!("fetching {item}"));
+                self.place(Some(*permille), item);
             }
             RunProgress::Package { name, action, permille } => {
                 self.stalled = Seldom::default();

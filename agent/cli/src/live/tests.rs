@@ -46,7 +46,7 @@ fn a_log_has_a_line_a_move_and_few_in_between() {
     let (mut live, log) = live();
     live.moved(&moved(1, RunPhase::Refreshing, "fetching the package lists"));
     for permille in 0..=1000 {
-        live.progress(&RunProgress::Download { permille, item: "Packages".into() });
+        live.progress(&RunProgress::Download { permille, item: "Retrieving file 1 of 2".into() });
     }
     let packages = Some(PackageCounts { done: 1, failed: 1, all: 4 });
     live.moved(&RunMoved { packages, ..moved(2, RunPhase::Applying, "step 2 begins") });
@@ -60,17 +60,17 @@ fn a_log_has_a_line_a_move_and_few_in_between() {
     }
     assert_snapshot!(log.text(), @r"
     14:02:00  fetching the package lists
-                0 %  fetching Packages
-               10 %  fetching Packages
-               20 %  fetching Packages
-               30 %  fetching Packages
-               40 %  fetching Packages
-               50 %  fetching Packages
-               60 %  fetching Packages
-               70 %  fetching Packages
-               80 %  fetching Packages
-               90 %  fetching Packages
-              100 %  fetching Packages
+                0 %  Retrieving file 1 of 2
+               10 %  Retrieving file 1 of 2
+               20 %  Retrieving file 1 of 2
+               30 %  Retrieving file 1 of 2
+               40 %  Retrieving file 1 of 2
+               50 %  Retrieving file 1 of 2
+               60 %  Retrieving file 1 of 2
+               70 %  Retrieving file 1 of 2
+               80 %  Retrieving file 1 of 2
+               90 %  Retrieving file 1 of 2
+              100 %  Retrieving file 1 of 2
     14:02:00  step 2 begins (1 of 4 done, 1 failed)
                 0 %  unpacking libc6
                 2 %  unpacking curl
@@ -120,7 +120,7 @@ fn who_only_looks_fills_no_log() {
     let log = Log::default();
     let mut live = Live::quiet(Aside::plain(log.clone()));
     live.moved(&moved(1, RunPhase::Refreshing, "fetching the package lists"));
-    live.progress(&RunProgress::Download { permille: 1, item: "Packages".into() });
+    live.progress(&RunProgress::Download { permille: 1, item: "Retrieving file 1 of 2".into() });
     live.phase(RunPhase::Assessing);
     assert_eq!(log.text(), "");
     live.note("patchd is restarting, still waiting");

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use patchd_protocol::control::RunDocument;
+use patchd_protocol::control::{GateWire, RunDocument};
 use patchd_protocol::report::native::{
     ChangeWire, ReportDocument, RunWire, SetbackWire, TransactionKindWire, TransactionWire,
 };
 
 use super::report::usual_architecture;
-use super::run::{change_table, gate_lines, outcome_line};
+use super::run::{change_table, gate_lines, gate_text, outcome_line};
 use super::{View, package_text};
 use crate::table::{Column, Table};
 use crate::text::{Line, Style, counted, wrapped};
@@ -22,7 +22,10 @@ pub(crate) fn lines(document: &RunDocument, report: Option<&ReportDocument>, vie
         lines.extend(changed(run, view));
         lines.extend(beside(run, view));
     }
-    lines.extend(gate_lines(&document.gates, "What stands in the way", view));
+    let waiting = report.and_then(|report| report.run.as_ref()).map_or(&[][..], |run| &run.waiting);
+    let is_told = |gate: &GateWire| waiting.iter().any(|setback| setback.why.contains(gate_text(gate)));
+    let gates: Vec<_> = document.gates.iter().filter(|gate| !is_told(gate)).cloned().collect();
+    lines.extend(gate_lines(&gates, "What stands in the way", view));
     lines.push(Line::empty());
     if let Some(report) = report {
         lines.push(super::verdict::line(report));
@@ -100,13 +103,28 @@ fn setbacks(heading: &str, style: Style, setbacks: &[SetbackWire], view: &View) 
     let packages: usize = setbacks.iter().map(|setback| setback.packages.len()).sum();
     let heading = format!("{heading} ({})", counted(packages, "package", "packages"));
     let mut lines = vec![Line::empty(), Line::styled(style, heading)];
-    for setback in setbacks {
+    for setback in grouped(setbacks) {
         let text = format!("{}: {}", setback.packages.join(", "), setback.why);
         lines.extend(wrapped("  - ", &text, view.width));
         // Its own words stay as they are, line by line.
         lines.extend(setback.output.iter().map(|line| Line::plain(format!("      | {line}"))));
     }
     lines
+}
+
+/// One setback for each reason; what has words of its own stays alone.
+fn grouped(setbacks: &[SetbackWire]) -> Vec<SetbackWire> {
+    let mut grouped: Vec<SetbackWire> = Vec::new();
+    for setback in setbacks {
+        let is_alike = |known: &&mut SetbackWire| {
+            known.why == setback.why && known.output.is_empty() && setback.output.is_empty()
+        };
+        match grouped.iter_mut().find(is_alike) {
+            Some(known) => known.packages.extend(setback.packages.iter().cloned()),
+            None => grouped.push(setback.clone()),
+        }
+    }
+    grouped
 }
 
 /// A repair is worth a word always, hooks only if they failed.

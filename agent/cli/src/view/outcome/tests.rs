@@ -111,7 +111,11 @@ fn a_package_that_failed_is_told_in_its_own_words() {
             "its post-installation script failed",
             &["creating user", "useradd: \x1b[31mno"],
         )],
-        waiting: vec![setback("late", "the cutoff came first", &[])],
+        waiting: vec![
+            setback("late", "the next step may take 90 s, and 20 s are left", &[]),
+            setback("needs-bad", "bad:amd64 failed", &[]),
+            setback("later", "the next step may take 90 s, and 20 s are left", &[]),
+        ],
         notes: vec!["waited 20 s for pid 812 (unattended-upgr)".into()],
         left_files: vec!["/etc/bad.conf.dpkg-dist".into()],
     });
@@ -137,8 +141,9 @@ fn a_package_that_failed_is_told_in_its_own_words() {
           | creating user
           | useradd: �[31mno
 
-    Not tried, and waits (1 package)
-      - late:amd64: the cutoff came first
+    Not tried, and waits (3 packages)
+      - late:amd64, later:amd64: the next step may take 90 s, and 20 s are left
+      - needs-bad:amd64: bad:amd64 failed
 
     The package database was repaired (run-1.apply.1)
 
@@ -152,7 +157,6 @@ fn a_package_that_failed_is_told_in_its_own_words() {
       - waited 20 s for pid 812 (unattended-upgr)
 
     What stands in the way
-      - the next step may take 90 s, and 20 s are left
       - a_later_gate
 
     COMPLIANT: every approved update is installed
