@@ -192,6 +192,31 @@ fn what_policy_forbids_leaves_the_host_as_it_was() -> Result<()> {
     Ok(())
 }
 
+/// peers.md row 34: a mirror that is half way through its own update has another file than its index says.
+#[test]
+fn an_archive_that_is_not_what_the_index_says_is_named_before_anything_changes() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let (root, _repository) = root_with_updates()?;
+    root.run(["apt-get", "update"])?;
+    let pool = root.at("/srv/repo/pool/lab-security/lab-doc_1.1_all.deb");
+    let length = pool.metadata()?.len();
+    root.write("/srv/repo/pool/lab-security/lab-doc_1.1_all.deb", "x".repeat(usize::try_from(length)?))?;
+    let mut client = Client::start(&root)?;
+    let both = plan([change("lab-doc", Some("1.0"), "1.1"), change("lab-conffile", Some("1.0"), "1.1")])?;
+    let reply = client.apply("r.apply", &both)?;
+    check_refused(&reply, RefusalCode::Download, "Hash Sum mismatch");
+    assert_eq!(blamed(&reply), ["lab-doc"]);
+    assert_eq!(root.dpkg("lab-conffile")?, "1.0|install ok installed");
+
+    // Without it, the rest goes.
+    let rest = plan([change("lab-conffile", Some("1.0"), "1.1")])?;
+    assert!(done(client.apply("r.rest", &rest)?)?.changes.iter().all(|change| change.done));
+    client.end()
+}
+
+/// peers.md row 35.
 #[test]
 fn archives_that_are_gone_are_noticed_before_anything_changes() -> Result<()> {
     if !is_root_or_skipped() {

@@ -31,6 +31,7 @@ pub(crate) struct Watcher<'a> {
     progress: &'a mut Progress<'a>,
     status: Follower,
     story: Story,
+    wanted: Option<&'a dyn Fn() -> bool>,
 }
 
 /// What a run came to, as far as its own words tell.
@@ -103,7 +104,13 @@ impl<'a> Watcher<'a> {
         status: &Path,
         first_stall: Duration,
     ) -> io::Result<Self> {
-        Ok(Self { progress, status: Follower::of_status(status)?, story: Story::new(first_stall) })
+        let (status, story) = (Follower::of_status(status)?, Story::new(first_stall));
+        Ok(Self { progress, status, story, wanted: None })
+    }
+
+    /// It may be ended as soon as it is not wanted any more.
+    pub(crate) fn while_wanted(self, is_wanted: &'a dyn Fn() -> bool) -> Self {
+        Self { wanted: Some(is_wanted), ..self }
     }
 
     /// Of one that goes on: where it is now is told first.
@@ -112,8 +119,8 @@ impl<'a> Watcher<'a> {
         status: &Path,
         first_stall: Duration,
     ) -> io::Result<Self> {
-        let status = Follower::of_status_since(status, LAST_NEWS)?;
-        Ok(Self { progress, status, story: Story::new(first_stall) })
+        let (status, story) = (Follower::of_status_since(status, LAST_NEWS)?, Story::new(first_stall));
+        Ok(Self { progress, status, story, wanted: None })
     }
 
     pub(crate) fn into_story(self) -> Story {
@@ -162,7 +169,7 @@ impl Watch for Watcher<'_> {
     }
 
     fn look(&mut self) -> bool {
-        let Self { progress, status, story } = self;
+        let Self { progress, status, story, wanted: _ } = self;
         let mut is_news = false;
         while status.look(&mut |line| is_news |= Self::hear(story, *progress, line)) {}
         story.share_time();
@@ -170,6 +177,10 @@ impl Watch for Watcher<'_> {
             story.next_stall = story.first_stall;
         }
         is_news
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.is_none_or(|is_wanted| is_wanted())
     }
 
     fn silence(&mut self, silence: Duration) {

@@ -2,7 +2,7 @@
 //!
 //! Nothing of a request is trusted: names, ids, sizes and digests are checked before anything else is looked at.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -67,6 +67,11 @@ impl Executor {
         dpkg::read_inventory(&self.root)
     }
 
+    /// Whether what only prepares a change is still of use to somebody.
+    pub(crate) fn is_wanted(&self, peer: &Peer<'_>) -> bool {
+        !self.stopping.load(Ordering::Relaxed) && (peer.is_there)()
+    }
+
     /// The right to use apt.
     pub(crate) fn hold(&self, purpose: &str) -> Result<Held, Stop> {
         Ok(self.records.lock(purpose)?)
@@ -111,7 +116,10 @@ fn carry_out(
                 progress,
                 &mut notes,
             )?;
-            let refreshed = executor.apt.refresh(progress).map_err(|error| Stop::failed(&error))?;
+            let refreshed = executor
+                .apt
+                .refresh(&|| executor.is_wanted(peer), progress)
+                .map_err(|error| Stop::failed(&error))?;
             Ok(Reply::Refreshed(refreshed))
         }
         Verb::Simulate { plan } => simulate(executor, &check_plan(plan)?, &request.run),

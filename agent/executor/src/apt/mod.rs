@@ -158,7 +158,11 @@ impl Apt {
     }
 
     /// Fetches the lists of all sources.
-    pub(crate) fn refresh(&self, progress: &mut Progress<'_>) -> Result<RefreshWire, AptError> {
+    pub(crate) fn refresh(
+        &self,
+        is_wanted: &dyn Fn() -> bool,
+        progress: &mut Progress<'_>,
+    ) -> Result<RefreshWire, AptError> {
         let path = self.output.join("refresh.status");
         remove(&path)?;
         let status = open_to_append(&path).map_err(AptError::Output)?;
@@ -174,7 +178,8 @@ impl Apt {
             &status_option(&status),
             "update",
         ];
-        let mut watcher = Watcher::new(progress, &path, self.stall).map_err(AptError::Output)?;
+        let watcher = Watcher::new(progress, &path, self.stall).map_err(AptError::Output)?;
+        let mut watcher = watcher.while_wanted(is_wanted);
         let patience = Patience::Limited { total: REFRESH_LIMIT, silence: self.fetch_silence };
         let said =
             self.ask(&fixed.map(str::to_owned), "refresh", patience, &mut watcher, &[status.as_fd()])?;

@@ -59,9 +59,17 @@ fn fetching_that_makes_no_headway_is_ended() {
     let still =
         "while :; do echo 'dlstatus:1:10.0000:Retrieving file 1 of 2' >>\"$status\"; sleep 0.05; done";
     let site = Site::new(still);
-    let refreshed = site.apt.refresh(&mut |_| {}).unwrap();
+    let refreshed = site.apt.refresh(&|| true, &mut |_| {}).unwrap();
     assert_eq!(refreshed.failures, ["apt-get update was silent for 0 seconds and was ended"]);
     assert_eq!(refreshed.exit_code, None);
+}
+
+/// peers.md row 47: who is told to end does not fetch for another hour.
+#[test]
+fn fetching_that_nobody_wants_is_ended() {
+    let site = Site::new("sleep 1000");
+    let refreshed = site.apt.refresh(&|| false, &mut |_| {}).unwrap();
+    assert_eq!(refreshed.failures, ["apt-get update was ended, since nobody waits for it any more"]);
 }
 
 /// peers.md row 6: a script that waits for a key press is told of, and not killed.

@@ -73,7 +73,8 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Patience {
     /// As long as it wants. Only this is right for what changes packages.
     Endless,
-    /// So long, and so long without a word. Only for what may be ended at any point without harm.
+    /// So long, and so long without a word, and as long as it is wanted. Only for what may be ended at any point without
+    /// harm.
     Limited { total: Duration, silence: Duration },
 }
 
@@ -89,6 +90,11 @@ pub(crate) trait Watch {
 
     /// There was no sign of life for so long.
     fn silence(&mut self, _: Duration) {}
+
+    /// Whether somebody still wants what it does.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 }
 
 /// Only its output is of interest.
@@ -114,6 +120,7 @@ pub(crate) enum Cut {
     Overdue(Duration),
     /// It said nothing for this long.
     Silent(Duration),
+    Unwanted,
 }
 
 impl fmt::Display for Cut {
@@ -121,6 +128,7 @@ impl fmt::Display for Cut {
         match self {
             Self::Overdue(limit) => write!(f, "took longer than {} seconds and was ended", limit.as_secs()),
             Self::Silent(limit) => write!(f, "was silent for {} seconds and was ended", limit.as_secs()),
+            Self::Unwanted => f.write_str("was ended, since nobody waits for it any more"),
         }
     }
 }
@@ -150,7 +158,7 @@ pub(crate) fn run(call: &Call<'_>, patience: Patience, watch: &mut dyn Watch) ->
         } else {
             watch.silence(last_word.elapsed());
         }
-        cut = patience.end(started, last_word);
+        cut = patience.end(started, last_word, watch);
         if cut.is_some() {
             break end(&mut child).map_err(wrong("ending it"))?;
         }
@@ -163,8 +171,9 @@ pub(crate) fn run(call: &Call<'_>, patience: Patience, watch: &mut dyn Watch) ->
 }
 
 impl Patience {
-    fn end(self, started: Moment, last_word: Moment) -> Option<Cut> {
+    fn end(self, started: Moment, last_word: Moment, watch: &dyn Watch) -> Option<Cut> {
         match self {
+            Self::Limited { .. } if !watch.is_wanted() => Some(Cut::Unwanted),
             Self::Limited { total, .. } if total <= started.elapsed() => Some(Cut::Overdue(total)),
             Self::Limited { silence, .. } if silence <= last_word.elapsed() => Some(Cut::Silent(silence)),
             Self::Endless | Self::Limited { .. } => None,

@@ -20,7 +20,7 @@ use patchd_protocol::executor::{
 };
 
 use crate::apt::{AptError, Licence, Work, fetch};
-use crate::child::{Ended, keep_end};
+use crate::child::{Cut, Ended, keep_end};
 use crate::clock::Moment;
 use crate::inhibitor::Inhibitor;
 use crate::progress::{Story, Watcher};
@@ -116,7 +116,7 @@ fn prepare(
     checks::check_simulation(order.plan, &simulated)?;
     wait_for(executor, order, &permission, Guarded::Archives, progress, &mut notes)?;
     let work = work(executor, order, &before, licence, time_left(executor, order, &permission));
-    let download = download(executor, &work, permission.left(executor), progress)?;
+    let download = download(executor, order, &work, permission.left(executor), progress)?;
     let directory = executor.records.archives(order.id);
     let cache = archives::cache(&executor.root);
     if let Err(error) = archives::keep(&cache, order.plan, before.native.as_str(), &directory) {
@@ -128,8 +128,9 @@ fn prepare(
     wait_for(executor, order, &permission, Guarded::Database, progress, &mut notes)?;
     let before = checks::sound_inventory(executor)?;
     checks::check_start(order.plan, &before)?;
-    if !(order.peer.is_there)() {
-        return Err(Stop::Failed { message: "the client hung up before anything was changed".into() });
+    if !executor.is_wanted(order.peer) {
+        let message = "the client hung up, or the executor is told to end; nothing was changed";
+        return Err(Stop::Failed { message: message.into() });
     }
     Ok(Prepared { before, licence, permission, download, notes })
 }
@@ -283,6 +284,7 @@ fn finish(
 /// Fetches every archive before the first package is touched.
 fn download(
     executor: &Executor,
+    order: &Order<'_>,
     work: &Work<'_>,
     left: Duration,
     progress: &mut Progress<'_>,
@@ -290,10 +292,15 @@ fn download(
     let cache = archives::cache(&executor.root);
     let cached = || archives::cached_bytes(&cache, work.plan, work.native.as_str());
     let (before, said, started) = (cached(), executor.records.log_length(work.id), Moment::now());
+    let is_wanted = || executor.is_wanted(order.peer);
     let opened = Watcher::new(progress, &work.status, executor.apt.stall).map_err(AptError::Output);
-    let ended =
-        opened.and_then(|mut watcher| executor.apt.download(work, left.min(DOWNLOAD_LIMIT), &mut watcher));
+    let ended = opened.and_then(|watcher| {
+        executor.apt.download(work, left.min(DOWNLOAD_LIMIT), &mut watcher.while_wanted(&is_wanted))
+    });
     let ended = ended.map_err(|error| Stop::failed(&error))?;
+    if ended.cut == Some(Cut::Unwanted) {
+        return Err(Stop::Failed { message: format!("fetching the packages {}", Cut::Unwanted) });
+    }
     if !ended.is_success() {
         let lines = executor.records.log_lines_since(work.id, said);
         return Err(download_failed(work, ended, &lines));

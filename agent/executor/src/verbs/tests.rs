@@ -439,3 +439,14 @@ fn what_is_wrong_with_the_database_is_observed() {
     site.put("root/var/lib/dpkg/status", &cut);
     assert_eq!(damage(), ["app:amd64: its installation was cut, and it has to be installed again"]);
 }
+
+/// peers.md row 47: who is told to end begins nothing any more.
+#[test]
+fn an_executor_that_is_told_to_end_begins_no_change() {
+    let site = Site::new();
+    site.executor.stopping.store(true, Ordering::Relaxed);
+    let reply = site.apply("t-1", &BOTH);
+    assert!(matches!(&reply, Reply::Failed { message } if message.contains("any more")), "{reply:?}");
+    assert!(!site.calls().iter().any(|call| call.starts_with("install")), "{:?}", site.calls());
+    assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into(), wait_seconds: 0 }), Reply::Recalled(None));
+}
