@@ -9,6 +9,7 @@ mod child;
 mod clock;
 mod dpkg;
 mod grant;
+mod hooks;
 mod inhibitor;
 mod last_words;
 mod log;

@@ -27,6 +27,11 @@ impl Policy {
         Self { root, owner }
     }
 
+    /// The host whose policy it is.
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// Whose files count.
     pub(crate) fn owner(&self) -> u32 {
         self.owner

@@ -30,7 +30,7 @@ use crate::repair::repair;
 use crate::transaction::recall::recall;
 use crate::transaction::wait::{self, Guarded};
 use crate::transaction::{self, Order};
-use crate::{log, text};
+use crate::{hooks, log, text};
 
 /// How long the lists' lock is waited for: whoever holds it fetches what is wanted.
 const REFRESH_LOCK_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -165,9 +165,10 @@ fn carry_out(
             check_id("transaction", transaction)?;
             repair(executor, &request.run, transaction, progress).map(Reply::Done)
         }
-        verb @ Verb::RunHooks { .. } => {
-            let message = format!("{} is not built yet", verb.name());
-            Err(Stop::refused(RefusalCode::UnknownVerb, message))
+        Verb::RunHooks { transaction, stage } => {
+            check_id("transaction", transaction)?;
+            let order = hooks::Order { run: &request.run, id: transaction, stage: *stage };
+            hooks::run(executor, order, progress).map(Reply::Done)
         }
     }
 }

@@ -89,15 +89,25 @@ fn unreadable(error: &FileError) -> Mistake {
 pub fn ownership_mistakes(root: &Root, owner: u32) -> Vec<Mistake> {
     let mut unreadable = Vec::new();
     let names = names(root, &mut unreadable);
+    let names = names.iter().map(PathBuf::as_path).chain(DROP_IN_DIRECTORIES.map(Path::new));
+    mistakes_on_the_way(root, names, owner).into_iter().chain(unreadable).collect()
+}
+
+/// The same of any files or directories under `root`.
+pub fn mistakes_on_the_way<'a>(
+    root: &Root,
+    names: impl Iterator<Item = &'a Path>,
+    owner: u32,
+) -> Vec<Mistake> {
     let mut paths: Vec<PathBuf> = Vec::new();
-    for name in names.iter().map(PathBuf::as_path).chain(DROP_IN_DIRECTORIES.map(Path::new)) {
+    for name in names {
         let mut steps: Vec<_> = name.ancestors().map(|step| root.path(step)).collect();
         steps.reverse();
         paths.extend(steps);
     }
     paths.sort();
     paths.dedup();
-    paths.iter().filter_map(|path| ownership_mistake(path, owner)).chain(unreadable).collect()
+    paths.iter().filter_map(|path| ownership_mistake(path, owner)).collect()
 }
 
 fn ownership_mistake(path: &Path, owner: u32) -> Option<Mistake> {

@@ -141,9 +141,19 @@ impl Ended {
 
 /// Runs a call to its end, or to the end of patience.
 pub(crate) fn run(call: &Call<'_>, patience: Patience, watch: &mut dyn Watch) -> Result<Ended, ChildError> {
+    run_with(&[], call, patience, watch)
+}
+
+/// The same with more in its environment.
+pub(crate) fn run_with(
+    variables: &[(&str, &str)],
+    call: &Call<'_>,
+    patience: Patience,
+    watch: &mut dyn Watch,
+) -> Result<Ended, ChildError> {
     let wrong = |doing| move |source| ChildError { program: call.program.to_owned(), doing, source };
     let mut output = Follower::of_output(call.output).map_err(wrong("opening the file for its output"))?;
-    let mut child = start(call).map_err(wrong("starting it"))?;
+    let mut child = start(variables, call).map_err(wrong("starting it"))?;
     let started = Moment::now();
     let mut last_word = started;
     let mut pause = FIRST_PAUSE;
@@ -181,17 +191,28 @@ impl Patience {
     }
 }
 
-fn start(call: &Call<'_>) -> io::Result<Child> {
+fn start(variables: &[(&str, &str)], call: &Call<'_>) -> io::Result<Child> {
     let output = open_to_append(call.output)?;
     let errors = match call.errors {
         Some(errors) => open_to_append(errors)?,
         None => output.try_clone()?,
     };
     let _inheritable = Inheritable::make(call.inherited)?;
-    spawn(call.program, call.arguments, Stdio::null(), output.into(), errors.into())
+    spawn_with(variables, call.program, call.arguments, Stdio::null(), output.into(), errors.into())
 }
 
 fn spawn(
+    program: &Path,
+    arguments: &[String],
+    input: Stdio,
+    output: Stdio,
+    errors: Stdio,
+) -> io::Result<Child> {
+    spawn_with(&[], program, arguments, input, output, errors)
+}
+
+fn spawn_with(
+    variables: &[(&str, &str)],
     program: &Path,
     arguments: &[String],
     input: Stdio,
@@ -207,6 +228,7 @@ fn spawn(
         .args(arguments)
         .env_clear()
         .envs(ENVIRONMENT)
+        .envs(variables.iter().copied())
         .current_dir("/")
         .stdin(input)
         .stdout(output)

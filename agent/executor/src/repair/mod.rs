@@ -17,6 +17,7 @@ use patchd_protocol::executor::{
     PackageFailureWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
 };
 
+pub(crate) use self::permit::by_policy;
 use crate::apt::{Reinstallation, Reinstalled};
 use crate::child::{Ended, keep_end};
 use crate::inhibitor::Inhibitor;
