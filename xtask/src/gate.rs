@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::tally::{self, Tally};
-use crate::{Workspace, setup};
+use crate::{Workspace, readme, setup};
 
 /// Runs every step. The closing line is the last thing that is printed.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
@@ -75,6 +75,7 @@ fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     if is_built {
         tests(&shell, workspace, gate)?;
         doctests(&shell, gate)?;
+        readme(&shell, workspace, gate);
     } else {
         gate.add("tests", Tally::FAILED);
     }
@@ -104,6 +105,15 @@ fn tests(shell: &Shell, workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     gate.notes.extend(tests.notes);
     gate.add("tests", tests.tally);
     Ok(())
+}
+
+/// Here and not among the tests, since it builds for release: cargo can't do that while it runs the tests.
+fn readme(shell: &Shell, workspace: &Workspace, gate: &mut Gate) {
+    let ran = readme::run(shell, workspace);
+    if let Err(error) = &ran {
+        eprintln!("xtask: {error:#}");
+    }
+    gate.add("readme", if ran.is_ok() { Tally::PASSED } else { Tally::FAILED });
 }
 
 fn shared_data(root: &Path) -> bool {

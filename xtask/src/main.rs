@@ -6,6 +6,7 @@
 
 mod bench;
 mod gate;
+mod readme;
 mod setup;
 mod sweep;
 mod tally;

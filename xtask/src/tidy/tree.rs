@@ -55,8 +55,10 @@ fn the_gate_is_one_command() {
 fn the_readme_leads_with_the_two_commands() {
     let text = std::fs::read_to_string(workspace().root.join("README.md")).unwrap();
     let first_screen: Vec<_> = text.lines().take(40).collect();
+    let commands = ["cargo run --release -p patchctl -- scan --once", "cargo xtask test"];
+    assert_eq!(crate::readme::commands(&text), commands);
     let mut findings = Vec::new();
-    for command in ["cargo run --release -p patchctl -- scan --once", "cargo xtask test"] {
+    for command in commands {
         if !first_screen.iter().any(|line| line.trim() == command || line.starts_with(&format!("{command} ")))
         {
             findings.push(command.to_owned());
