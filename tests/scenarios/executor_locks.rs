@@ -126,6 +126,38 @@ fn a_script_that_lost_its_dpkg_is_waited_for_and_then_a_repair_is_due() -> Resul
     Ok(())
 }
 
+/// apt is killed, and what it started goes on: the outcome is told when nobody works any more, and not before.
+#[test]
+fn a_killed_apt_is_told_when_its_orphans_are_done() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let (root, _repository) = root_with_gate()?;
+    let mut client = Client::start(&root)?;
+    client.send(apply("r.apply", &plan([change("lab-doc", Some("1.0"), "1.1")])?)?)?;
+    assert_eq!(root.read("/reached")?, "reached\n");
+    let executor = client.child.id();
+    // Threads of the executor start children: each has a list of its own.
+    let mut apt = None;
+    for task in std::fs::read_dir(format!("/proc/{executor}/task"))? {
+        let children = std::fs::read_to_string(task?.path().join("children"))?;
+        apt = apt.or(children.split_whitespace().next().map(str::to_owned));
+    }
+    kill(Pid::from_raw(apt.context("the executor has no apt")?.parse()?), Signal::SIGKILL)?;
+    waits_for(&mut client, "pid ")?;
+    drop(File::options().write(true).open(root.at("/gate"))?);
+    let record = done(client.receive()?)?;
+    client.end()?;
+    assert_eq!(record.exit_code, None);
+    assert!(
+        record.notes.iter().any(|note| note == "the package manager was ended by a signal"),
+        "{record:?}"
+    );
+    let version = record.changes.first().and_then(|change| change.after.as_deref());
+    assert_eq!(version, Some("1.1"), "{record:?}");
+    Ok(())
+}
+
 /// peers.md rows 14 and 16: the executor dies, apt goes on, and its successor follows it, tells its end and gives back
 /// the marks that naming packages took away (row 23).
 #[test]

@@ -105,9 +105,11 @@ fn archives_are_kept_until_every_package_is_sound() -> Result<()> {
     let (root, _repository) = root_with(&[
         ToyPackage::new("lab-app", "1.1"),
         ToyPackage::new("lab-broken", "1.1").script("postinst", "test -e /mended"),
+        ToyPackage::new("lab-fine", "1.1"),
     ])?;
     let mut client = Client::start(&root)?;
-    upgrade(&mut client, "r.1", ["lab-broken"])?;
+    // Only what a repair could need is kept.
+    upgrade(&mut client, "r.1", ["lab-broken", "lab-fine"])?;
     assert_eq!(kept(&root, "r.1"), [archive("lab-broken")?]);
     root.write("/mended", "")?;
     let record = upgrade(&mut client, "r.2", ["lab-app"])?;

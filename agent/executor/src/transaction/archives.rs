@@ -1,6 +1,7 @@
 //! The archives of a transaction, kept until its packages are sound: a package that was cut half way can be mended only
 //! with its archive, and mirrors and clean-up jobs throw them away. Who mends is not here.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use patchd_core::package::PackageId;
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_host::apt::conf::Conf;
+use patchd_host::dpkg::audit::Finding;
 use patchd_host::durable::create_directories;
 use patchd_host::problem_list::ProblemList;
 use patchd_host::root::Root;
@@ -70,6 +72,34 @@ pub(crate) fn forget(directory: &Path) {
     }
 }
 
+/// Forgets the archives of packages that are sound. As long as that can't be told, all are kept.
+pub(crate) fn keep_needed(directories: &[PathBuf], findings: &[Finding]) {
+    let mut needed = BTreeSet::new();
+    for finding in findings {
+        match finding {
+            Finding::Package { id, .. } => needed.insert(id.name.as_str()),
+            Finding::Journal | Finding::Unreadable(_) => return,
+        };
+    }
+    for directory in directories {
+        if needed.is_empty() {
+            forget(directory);
+            continue;
+        }
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let package = name.to_str().and_then(|name| name.split('_').next());
+            if !package.is_some_and(|package| needed.contains(package))
+                && let Err(error) = std::fs::remove_file(entry.path())
+            {
+                log::warning(format_args!("{} can't be removed: {error}", entry.path().display()));
+            }
+        }
+        // One that still has archives stays.
+        let _ = std::fs::remove_dir(directory);
+    }
+}
+
 /// The archive of a change with its size. Links are none: apt makes regular files.
 pub(crate) fn find(cache: &Path, change: &PlannedChange, native: &str) -> Option<(PathBuf, u64)> {
     let PackageId { architecture, .. } = &change.package;
@@ -98,7 +128,9 @@ fn file_name(change: &PlannedChange, architecture: &str) -> String {
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 
+    use patchd_core::inventory::Want;
     use patchd_core::package::{Architecture, PackageName, Version};
+    use patchd_host::dpkg::audit::Damage;
     use patchd_host::durable::atomic_write;
 
     use super::*;
@@ -139,6 +171,30 @@ mod tests {
         forget(&kept);
         forget(&kept);
         assert!(!kept.exists() && cache.join("doc_2_all.deb").exists());
+    }
+
+    #[test]
+    fn only_what_a_repair_could_need_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, two) = (directory.path().join("t-1"), directory.path().join("t-2"));
+        for (place, name) in [(&one, "app_1_amd64.deb"), (&one, "doc_2_all.deb"), (&two, "doc_3_all.deb")] {
+            create_directories(place, 0o700).unwrap();
+            atomic_write(&place.join(name), b"", 0o600).unwrap();
+        }
+        let both = [one.clone(), two.clone()];
+        keep_needed(&both, &[Finding::Journal]);
+        assert!(one.join("doc_2_all.deb").exists() && two.exists());
+        let broken = Finding::Package {
+            id: plan().changes().first().unwrap().package.clone(),
+            version: None,
+            damage: Damage::HalfConfigured,
+            want: Want::Install,
+        };
+        keep_needed(&both, &[broken]);
+        assert!(one.join("app_1_amd64.deb").exists());
+        assert!(!one.join("doc_2_all.deb").exists() && !two.exists());
+        keep_needed(&both, &[]);
+        assert!(!one.exists());
     }
 
     #[test]

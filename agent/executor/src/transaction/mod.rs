@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use patchd_core::inventory::Inventory;
 use patchd_core::plan::Plan;
-use patchd_host::dpkg;
+use patchd_host::dpkg::audit::audit;
 use patchd_host::durable::atomic_write;
 use patchd_protocol::executor::{
     DownloadWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
@@ -23,6 +23,7 @@ use crate::apt::{AptError, Licence, Work, fetch};
 use crate::child::{Cut, Ended, keep_end};
 use crate::clock::Moment;
 use crate::inhibitor::Inhibitor;
+use crate::observe::damage;
 use crate::progress::{Story, Watcher};
 use crate::record::{self, Held};
 use crate::refusal::Stop;
@@ -30,13 +31,10 @@ use crate::transaction::checks::few;
 use crate::transaction::permission::{Permission, permission, time_left};
 use crate::transaction::wait::Guarded;
 use crate::verbs::{Executor, Peer, Progress};
-use crate::{log, plan_check, read_back, text};
+use crate::{log, plan_check, read_back};
 
 /// The longest that archives may take to be fetched. The end of the permission makes it shorter.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(60 * 60);
-
-/// The most lines of what is wrong with the package database.
-const MAX_UNSOUND: usize = 100;
 
 /// What is to be done, as a client asked for it, in words that were checked.
 pub(crate) struct Order<'a> {
@@ -252,7 +250,7 @@ fn finish(
     record.ended_at = Some((executor.now)());
     record.changes = read_back::changes_again(&record.changes, &inventory);
     record.output_tail = executor.records.log_tail(order.id);
-    record.database = unsound(executor);
+    record.database = damage(executor);
     match ended {
         Ok(ended) => record.exit_code = ended.code,
         Err(error) => {
@@ -273,9 +271,7 @@ fn finish(
         log::error(format_args!("transaction {}: {:?}", order.id, Stop::failed(&error)));
         return;
     }
-    if record.database.is_empty() {
-        executor.records.with_archives().iter().for_each(|directory| archives::forget(directory));
-    }
+    archives::keep_needed(&executor.records.with_archives(), &audit(&executor.root));
     // Bounded while it ran, unless the executor that ran it died.
     let _ = keep_end(&executor.records.log(order.id));
     executor.records.prune();
@@ -299,7 +295,8 @@ fn download(
     });
     let ended = ended.map_err(|error| Stop::failed(&error))?;
     if ended.cut == Some(Cut::Unwanted) {
-        return Err(Stop::Failed { message: format!("fetching the packages {}", Cut::Unwanted) });
+        let message = format!("fetching the packages {}; nothing was changed", Cut::Unwanted);
+        return Err(Stop::Failed { message });
     }
     if !ended.is_success() {
         let lines = executor.records.log_lines_since(work.id, said);
@@ -344,10 +341,4 @@ fn work<'a>(
         lock_wait,
         expectation: executor.records.expectation(order.id),
     }
-}
-
-/// What is wrong with the package database, in a person's words.
-pub(crate) fn unsound(executor: &Executor) -> Vec<String> {
-    let findings = dpkg::audit::audit(&executor.root);
-    findings.iter().take(MAX_UNSOUND).map(|finding| text::cut(&finding.to_string())).collect()
 }

@@ -5,16 +5,18 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
+use patchd_host::dpkg::audit::audit;
 use patchd_protocol::executor::{TransactionKind, TransactionRecord, TransactionState};
 
 use crate::child::{Follower, Watch};
 use crate::clock::Moment;
 use crate::last_words::LastWords;
+use crate::observe::damage;
 use crate::progress::{STALL, Watcher};
 use crate::read_back;
 use crate::record::{Held, RecordError};
 use crate::refusal::Stop;
-use crate::transaction::{archives, marks, unsound};
+use crate::transaction::{archives, marks};
 use crate::verbs::{Executor, Peer, Progress};
 
 /// The longest that one request may wait: who wants to know more asks again.
@@ -102,7 +104,7 @@ fn present(executor: &Executor, mut record: TransactionRecord) -> TransactionRec
         let mut words = LastWords::default();
         executor.records.log_lines(&record.id).iter().for_each(|line| words.line(line));
         record.failures = words.failures();
-        record.database = unsound(executor);
+        record.database = damage(executor);
         record.notes.push("the executor died while this was under way".into());
     }
     record
@@ -112,8 +114,8 @@ fn present(executor: &Executor, mut record: TransactionRecord) -> TransactionRec
 pub(crate) fn clean_up(executor: &Executor, held: &Held) {
     marks::give_back_left(executor, held);
     let kept = executor.records.with_archives();
-    if !kept.is_empty() && unsound(executor).is_empty() {
-        kept.iter().for_each(|directory| archives::forget(directory));
+    if !kept.is_empty() {
+        archives::keep_needed(&kept, &audit(&executor.root));
     }
 }
 
