@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Child;
+use std::process::{Child, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -211,6 +211,38 @@ fn strangers_are_not_heard_and_the_daemon_gives_no_word_for_root() -> Result<()>
     check_untouched(&root);
     let log = root.read("/executor.log")?;
     assert!(log.contains("may not ask the executor") && log.contains("is refused (NotAuthorised)"), "{log}");
+    Ok(())
+}
+
+/// peers.md row 59: a process of anybody's that looks like a maintainer script at work keeps nobody waiting.
+#[test]
+fn a_process_that_calls_itself_a_script_is_not_believed() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let root = root_with_update()?;
+    let lie = [
+        "perl",
+        "-e",
+        "$| = 1; print qq(here\\n); <STDIN>",
+        "/var/lib/dpkg/info/lab-app.postinst",
+        "configure",
+    ];
+    let words = ["setpriv", "--reuid=nobody", "--clear-groups"].into_iter().chain(lie);
+    let mut liar = root.direct_command(words);
+    let mut liar = liar.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut here = [0; 5];
+    liar.stdout.as_mut().context("no output")?.read_exact(&mut here)?;
+    let mut client = Client::start(&root)?;
+    let Reply::Observed(observed) = client.ask(Verb::Observe { digest: None })? else {
+        bail!("not observed")
+    };
+    assert_eq!(observed.lock_holder, None);
+    let record = done(client.ask(Verb::Repair { transaction: "r.repair".into() })?)?;
+    assert_eq!(record.notes, ["nothing was wrong with the package database"]);
+    client.end()?;
+    liar.kill()?;
+    liar.wait()?;
     Ok(())
 }
 

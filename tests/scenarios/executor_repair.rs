@@ -264,3 +264,35 @@ fn a_whole_database_needs_nothing_and_a_left_journal_is_taken_over() -> Result<(
     assert_eq!(root.dpkg("lab-app")?, "1.0|install ok installed");
     client.end()
 }
+
+/// peers.md row 24: no room for the package database in the middle of an upgrade is told, holds nobody up, and is mended
+/// as soon as there is room again.
+#[test]
+fn a_database_that_ran_out_of_room_is_mended_when_there_is_room_again() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let (root, repository) = root_with(&["lab-cut"])?;
+    // The room is gone as soon as the package's own script runs, and dpkg can't write down what comes of it.
+    let full = "[ -e /filled ] || dd if=/dev/zero of=/var/lib/dpkg/updates/fill bs=4096 2>/dev/null || touch /filled";
+    let updates = root.at("/var/lib/dpkg/updates");
+    mount(Some("tmpfs"), &updates, Some("tmpfs"), MsFlags::empty(), Some("size=64k,mode=755"))
+        .context("mounting a small file system")?;
+    repository.publish(Suite::Security, &[ToyPackage::new("lab-cut", "1.1").script("preinst", full)])?;
+    root.run(["apt-get", "update"])?;
+    let mut client = Client::start(&root)?;
+    let record = done(client.apply("r.apply", &plan([change("lab-cut", Some("1.0"), "1.1")])?)?)?;
+    assert!(record.exit_code != Some(0) && !record.database.is_empty(), "{record:?}");
+    assert!(record.output_tail.iter().any(|line| line.contains("No space left")), "{:?}", record.output_tail);
+    let observed = observe(&mut client)?;
+    assert_eq!(observed.lock_holder, None);
+
+    // It may get by with what dpkg frees on the way, or not: it tells what is.
+    let record = done(client.ask(repair("r.full"))?)?;
+    assert_eq!(record.database.is_empty(), audit(&root)?.is_empty(), "{record:?}");
+    std::fs::remove_file(updates.join("fill"))?;
+    let record = done(client.ask(repair("r.repair"))?)?;
+    check_whole(&root, &record);
+    assert!(root.dpkg("lab-cut")?.ends_with("|install ok installed"));
+    client.end()
+}

@@ -7,6 +7,7 @@
 mod kept;
 mod permit;
 
+use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use patchd_core::inventory::Want;
 use patchd_core::package::{PackageId, Version};
 use patchd_host::dpkg::audit::{Finding, audit};
 use patchd_protocol::executor::{
-    PackageFailureWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
+    PackageFailureWire, ProgressWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
 };
 
 pub(crate) use self::permit::by_policy;
 use crate::apt::{Reinstallation, Reinstalled};
-use crate::child::{Ended, keep_end};
+use crate::child::{Ended, keep_end, open_to_append};
 use crate::inhibitor::Inhibitor;
 use crate::observe::damage;
 use crate::progress::Watcher;
@@ -266,7 +267,13 @@ impl Job<'_> {
         progress: &mut Progress<'_>,
         run: impl FnOnce(&mut Watcher<'_>) -> Result<Ended, Stop>,
     ) -> bool {
-        let status = self.executor.records.status(&self.record.id);
+        let records = &self.executor.records;
+        let (log, status) = (records.log(&self.record.id), records.status(&self.record.id));
+        progress(ProgressWire::Note { text: text::cut(what) });
+        // Should this be cut, its output tells how far it was.
+        if let Err(error) = open_to_append(&log).and_then(|mut file| writeln!(file, "patchd: {what}")) {
+            self.note(format!("the output has no word of {what}: {error}"));
+        }
         let mut watcher = match Watcher::new(progress, &status, self.executor.apt.stall) {
             Ok(watcher) => watcher,
             Err(error) => {
