@@ -11,15 +11,12 @@ use patchd_protocol::frame::{MAX_REPLY, MAX_REQUEST};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::Mutex;
 
 /// Why the executor gave no answer.
 #[derive(Debug, Error)]
 pub enum ExecutorError {
     #[error("can't reach the executor at {}", path.display())]
     Connect { path: PathBuf, source: io::Error },
-    #[error("the executor that patchd started is gone")]
-    Gone,
     #[error("the connection to the executor failed")]
     Io(#[source] io::Error),
     #[error("the executor hung up without an answer")]
@@ -30,29 +27,16 @@ pub enum ExecutorError {
     Json(#[source] serde_json::Error),
 }
 
-/// How the executor is reached.
-#[derive(Debug)]
-enum Way {
-    /// systemd listens there, and starts the executor with the first connection.
-    Socket(PathBuf),
-    /// patchd started it. A stream whose answer was not awaited is out of step, and is given up.
-    Pair(Mutex<Option<UnixStream>>),
-}
-
-/// A client of the executor.
+/// A client of the executor. Each request has a connection of its own: what one leaves behind is in no other's way, and
+/// an executor that died is started by whoever holds the socket.
 #[derive(Debug)]
 pub struct ExecutorClient {
-    way: Way,
+    socket: PathBuf,
 }
 
 impl ExecutorClient {
     pub fn at_socket(path: impl Into<PathBuf>) -> Self {
-        Self { way: Way::Socket(path.into()) }
-    }
-
-    /// Speaks over one end of a pair, whose other end an executor has.
-    pub fn over(stream: UnixStream) -> Self {
-        Self { way: Way::Pair(Mutex::new(Some(stream))) }
+        Self { socket: path.into() }
     }
 
     /// Asks for one verb and awaits its end. `progress` is told what goes on meanwhile.
@@ -63,21 +47,10 @@ impl ExecutorClient {
         progress: impl FnMut(&ProgressWire) + Send,
     ) -> Result<Reply, ExecutorError> {
         let request = Request { protocol: PROTOCOL, run: run.as_str().into(), verb };
-        match &self.way {
-            Way::Socket(path) => {
-                let connected = UnixStream::connect(path).await;
-                let mut stream =
-                    connected.map_err(|source| ExecutorError::Connect { path: path.clone(), source })?;
-                converse(&mut stream, &request, progress).await
-            }
-            Way::Pair(pair) => {
-                let mut pair = pair.lock().await;
-                let mut stream = pair.take().ok_or(ExecutorError::Gone)?;
-                let reply = converse(&mut stream, &request, progress).await?;
-                *pair = Some(stream);
-                Ok(reply)
-            }
-        }
+        let connected = UnixStream::connect(&self.socket).await;
+        let path = || self.socket.clone();
+        let mut stream = connected.map_err(|source| ExecutorError::Connect { path: path(), source })?;
+        converse(&mut stream, &request, progress).await
     }
 }
 
@@ -127,6 +100,8 @@ mod tests {
     use patchd_protocol::executor::{RefusalCode, RefusalWire};
     use patchd_protocol::frame;
 
+    use tokio::net::UnixListener;
+
     use super::*;
 
     fn recall() -> Verb {
@@ -134,12 +109,14 @@ mod tests {
     }
 
     /// Asks an executor that answers each request with these bytes.
-    async fn ask(answers: Vec<Vec<u8>>) -> (Result<Reply, ExecutorError>, Vec<ProgressWire>, ExecutorClient) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let client = ExecutorClient::over(ours);
+    async fn ask(answers: Vec<Vec<u8>>) -> (Result<Reply, ExecutorError>, Vec<ProgressWire>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("executor.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = ExecutorClient::at_socket(&path);
         let server = tokio::spawn(async move {
-            let mut theirs = theirs;
             for answer in answers {
+                let (mut theirs, _) = listener.accept().await.unwrap();
                 let mut length = [0; 4];
                 theirs.read_exact(&mut length).await.unwrap();
                 let mut body = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
@@ -153,7 +130,7 @@ mod tests {
         let run = RunId::parse("run-1").unwrap();
         let reply = client.ask(&run, recall(), |told| lines.push(told.clone())).await;
         server.await.unwrap();
-        (reply, lines, client)
+        (reply, lines)
     }
 
     fn framed(replies: &[Reply]) -> Vec<u8> {
@@ -168,7 +145,7 @@ mod tests {
     async fn progress_comes_before_the_answer() {
         let told = ProgressWire::Output { line: "Get:1".into() };
         let replies = [Reply::Progress(told.clone()), Reply::Recalled(None)];
-        let (reply, lines, _) = ask(vec![framed(&replies)]).await;
+        let (reply, lines) = ask(vec![framed(&replies)]).await;
         assert_eq!(reply.unwrap(), Reply::Recalled(None));
         assert_eq!(lines, [told]);
     }
@@ -177,7 +154,7 @@ mod tests {
     async fn a_refusal_is_an_answer() {
         let refused =
             Reply::Refused(RefusalWire { code: RefusalCode::NoWindow, message: "no".into(), blamed: vec![] });
-        let (reply, _, _) = ask(vec![framed(std::slice::from_ref(&refused))]).await;
+        let (reply, _) = ask(vec![framed(std::slice::from_ref(&refused))]).await;
         assert_eq!(reply.unwrap(), refused);
     }
 
@@ -185,10 +162,8 @@ mod tests {
     async fn a_cut_long_or_foreign_answer_is_none() {
         let whole = framed(&[Reply::Recalled(None)]);
         for cut in 0..whole.len() {
-            let (reply, _, client) = ask(vec![whole[..cut].to_vec()]).await;
+            let (reply, _) = ask(vec![whole[..cut].to_vec()]).await;
             assert!(matches!(reply, Err(ExecutorError::HungUp)), "{cut}: {reply:?}");
-            let again = client.ask(&RunId::parse("run-1").unwrap(), recall(), |_| {}).await;
-            assert!(matches!(again, Err(ExecutorError::Gone)), "a stream out of step is given up");
         }
         let (long, ..) = ask(vec![u32::MAX.to_be_bytes().to_vec()]).await;
         assert!(matches!(long, Err(ExecutorError::TooLong { .. })));

@@ -22,11 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::arguments::{self, Arguments, Command, Once, Places};
 use crate::program::logs::{self, LogHandle};
-use crate::program::{once, privilege, service};
+use crate::program::{once, privilege, service, supervisor};
 
 fn main() -> ExitCode {
     sys::begin();
     let Arguments { places, command } = Arguments::parse();
+    if matches!(command, Some(Command::Supervise)) {
+        return supervise(&places);
+    }
     // Reports name every hole of a host: nothing that we write is for everybody.
     umask(Mode::S_IRWXO | Mode::S_IWGRP);
     let settings = match config_files::load(&Root::at(&places.config_root)) {
@@ -42,9 +45,22 @@ fn main() -> ExitCode {
     let ended = match command {
         None => daemon(&places, settings),
         Some(Command::Once(wanted)) => one_run(&places, settings, &wanted),
+        Some(Command::Supervise) => Ok(arguments::DONE),
     };
     match ended {
         Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&chain::chain(error.as_ref()));
+            ExitCode::from(arguments::FAILED)
+        }
+    }
+}
+
+/// Reads no configuration: it is root.
+fn supervise(places: &Places) -> ExitCode {
+    let _: LogHandle = logs::begin(LogLevel::Warn);
+    match supervisor::supervise(places) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&chain::chain(error.as_ref()));
             ExitCode::from(arguments::FAILED)
@@ -61,7 +77,7 @@ fn daemon(places: &Places, settings: Settings) -> Result<u8> {
         privilege::own_directory(runtime)?;
     }
     privilege::give_up_root()?;
-    in_runtime(|runtime| runtime.block_on(service::run(places, &state, settings, helper, logs)))?;
+    in_runtime(|runtime| runtime.block_on(service::run(places, &state, settings, &helper, logs)))?;
     Ok(arguments::DONE)
 }
 
@@ -82,7 +98,7 @@ fn one_run(places: &Places, settings: Settings, wanted: &Once) -> Result<u8> {
                 told.cancel();
             });
             let socket = places.executor_socket.as_path();
-            once::run(wanted.operation.into(), settings, &state, helper, socket, stop).await
+            once::run(wanted.operation.into(), settings, &state, &helper, socket, stop).await
         })
     })
 }

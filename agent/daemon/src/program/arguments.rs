@@ -27,8 +27,8 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Scans this host, judges it, patches it in its windows and reports.
 ///
-/// Without a subcommand it is the daemon. As root without systemd's socket it starts the root helper itself and then
-/// becomes the user `patchd`, if there is one.
+/// Without a subcommand it is the daemon. As root without systemd's socket it leaves a keeper of the root helper behind
+/// as root, and then becomes the user `patchd`, if there is one.
 #[derive(Debug, Parser)]
 #[command(name = "patchd", version, max_term_width = 100, after_long_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -62,6 +62,9 @@ pub(crate) struct Places {
 pub(crate) enum Command {
     /// One run without a daemon, for image builds and CI: the report goes to the store, and its key is printed
     Once(Once),
+    /// Keeps the root helper where there is no systemd; patchd starts it itself
+    #[command(hide = true)]
+    Supervise,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

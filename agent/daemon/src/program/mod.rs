@@ -5,3 +5,4 @@ pub(crate) mod logs;
 pub(crate) mod once;
 pub(crate) mod privilege;
 pub(crate) mod service;
+pub(crate) mod supervisor;

@@ -76,7 +76,7 @@ pub(crate) async fn run(
     operation: Operation,
     mut settings: Settings,
     state: &Path,
-    helper: Helper,
+    helper: &Helper,
     socket: &Path,
     stop: CancellationToken,
 ) -> Result<u8> {
@@ -86,7 +86,7 @@ pub(crate) async fn run(
         }
         settings.scan.refresh = false;
     }
-    let (executor, _child) = helper.client(socket)?;
+    let executor = helper.client(socket);
     let spool = Spool::open(state.join("once-spool"), SpoolLimits::default()).await.context("can't spool")?;
     let journal = SharedJournal::new(Journal::in_memory()?);
     let store = store_of(&settings.store);

@@ -3,10 +3,7 @@
 //! Under systemd none of this happens: its units make the directories, the socket and the user.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Uid, User, chown, initgroups, setgid, setuid};
@@ -15,6 +12,7 @@ use patchd_host::durable;
 use patchd_protocol::executor;
 
 use super::arguments::Places;
+use super::supervisor::{self, Supervisor};
 
 /// The user that patchd becomes.
 const USER: &str = "patchd";
@@ -22,31 +20,26 @@ const USER: &str = "patchd";
 /// How the root helper is reached.
 #[derive(Debug)]
 pub(crate) enum Helper {
-    /// systemd starts it on demand.
+    /// systemd starts it on demand, or whoever else holds that socket.
     Socket(PathBuf),
-    /// We started it, and have one end of its socket.
-    Started { stream: UnixStream, child: Child },
+    /// A supervisor that we started as root starts it on demand.
+    Supervised(Supervisor),
     /// There is none, and we are not root.
     None,
 }
 
 impl Helper {
-    /// A client of it. Only within the runtime.
-    pub(crate) fn client(self, socket: &Path) -> Result<(ExecutorClient, Option<Child>)> {
+    /// A client of it. Its socket may yet come to be.
+    pub(crate) fn client(&self, socket: &Path) -> ExecutorClient {
         match self {
-            Self::Socket(path) => Ok((ExecutorClient::at_socket(path), None)),
-            Self::None => Ok((ExecutorClient::at_socket(socket), None)),
-            Self::Started { stream, child } => {
-                stream.set_nonblocking(true).context("can't use the helper's socket")?;
-                let stream =
-                    tokio::net::UnixStream::from_std(stream).context("can't use the helper's socket")?;
-                Ok((ExecutorClient::over(stream), Some(child)))
-            }
+            Self::Socket(path) => ExecutorClient::at_socket(path),
+            Self::Supervised(supervisor) => ExecutorClient::at_socket(&supervisor.socket),
+            Self::None => ExecutorClient::at_socket(socket),
         }
     }
 }
 
-/// Finds or starts the root helper.
+/// Finds the root helper's socket, or makes one. One that is there is used, whoever we are.
 pub(crate) fn find_helper(places: &Places) -> Result<Helper> {
     if places.executor_socket.exists() {
         return Ok(Helper::Socket(places.executor_socket.clone()));
@@ -54,26 +47,11 @@ pub(crate) fn find_helper(places: &Places) -> Result<Helper> {
     if !Uid::effective().is_root() {
         return Ok(Helper::None);
     }
-    let (ours, theirs) = UnixStream::pair().context("can't make a socketpair")?;
     let program = program(places)?;
-    let child = start(&program, &places.config_root, OwnedFd::from(theirs))
-        .with_context(|| format!("can't start the root helper {}", program.display()))?;
-    tracing::info!(program = %program.display(), pid = child.id(), "started the root helper");
-    Ok(Helper::Started { stream: ours, child })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one process that patchd starts: its own root helper")]
-fn start(program: &Path, config_root: &Path, socket: OwnedFd) -> std::io::Result<Child> {
-    std::process::Command::new(program)
-        .arg("--config-root")
-        .arg(std::path::absolute(config_root)?)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::from(socket))
-        .stdout(Stdio::null())
-        .current_dir("/")
-        .spawn()
+    let runtime = places.control_socket.parent().context("the control socket has no directory")?;
+    own_directory(runtime)?;
+    let owner = user()?.map(|user| (user.uid, user.gid));
+    Ok(Helper::Supervised(supervisor::start(runtime, owner, &program, &places.config_root)?))
 }
 
 /// The helper that was named, the one beside this program, or the one of the package.

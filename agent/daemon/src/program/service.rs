@@ -67,14 +67,14 @@ pub(crate) async fn run(
     places: &Places,
     state: &Path,
     settings: Settings,
-    helper: Helper,
+    helper: &Helper,
     logs: LogHandle,
 ) -> Result<()> {
     let clock = SystemClock;
     // From here on a signal waits for its turn instead of ending the process.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
     let stop = CancellationToken::new();
-    let (executor, _child) = helper.client(&places.executor_socket)?;
+    let executor = helper.client(&places.executor_socket);
     let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
     let newest = journal.with(|journal| journal.newest_instant()).await.context("can't read the journal")?;
     let watch = Arc::new(ClockWatch::new(clock, newest));
