@@ -315,6 +315,8 @@ impl RunState {
                 run.close(&progress, Vec::new())
             }
             Phase::Finishing { progress, gates } if is_given_up => run.close(&progress, gates),
+            // Cut between being taken down and being started.
+            Phase::Queued => run.start(),
             Phase::Planning(draft) => run.assess(draft.refresh),
             Phase::MendingGates { refresh, .. } => run.assess(refresh),
             Phase::Gating(progress) if progress.hooks == Hooks::NotBegun => run.assess(progress.refresh),

@@ -275,6 +275,16 @@ fn a_window_that_shuts_between_two_transactions_ends_the_run_where_it_is() {
 }
 
 #[test]
+fn a_run_that_was_cut_before_its_start_is_started() {
+    let run = check(
+        order(Operation::Scan, RefreshPolicy::UseListsAsTheyAre, Wish::WhatIsDue),
+        vec![Event::Restarted, findings("app", &[]), Event::Reported],
+        &["assess", "report", "concluded"],
+    );
+    check_verdict(&run, &RunVerdict::Succeeded);
+}
+
+#[test]
 fn a_run_that_kills_the_agent_is_given_up() {
     let events = vec![Event::Started, Event::Restarted, Event::Restarted, Event::Restarted, Event::Restarted];
     let run = check(
