@@ -40,12 +40,13 @@ pub fn read_inventory(root: &Root) -> Inventory {
     let is_half_done = database.has_journal || database.has_broken_entry();
     let is_dpkg_running = is_half_done && lock::is_database_held(root);
     database.check_interrupted(is_dpkg_running);
+    // What dpkg itself reads is known, but apt reads the journal not, and does nothing before somebody folds it.
     if database.has_journal && !is_dpkg_running {
         let message =
             "dpkg's journal is not folded, and nobody holds its lock: a run was cut; run dpkg --configure -a";
         let place = root.path(database::DIRECTORY).join("updates");
         let place = place.to_string_lossy();
-        database.problems.push(Problem::new(ProblemKind::Interrupted, Weight::Notice, place, message));
+        database.problems.push(Problem::new(ProblemKind::Interrupted, Weight::Incomplete, place, message));
     }
     let mut contents = Contents::of(database, &root.path(database::DIRECTORY));
     info::apply(lists, &mut contents.packages, &contents.names, &mut contents.problems);

@@ -103,7 +103,7 @@ fn the_journal_counts_before_it_is_folded() {
     let [problem] = inventory.problems.as_slice() else {
         panic!("{:#?}", inventory.problems);
     };
-    assert_eq!((problem.kind, problem.weight), (ProblemKind::Interrupted, Weight::Notice));
+    assert_eq!((problem.kind, problem.weight), (ProblemKind::Interrupted, Weight::Incomplete));
     assert!(problem.place.ends_with("updates"));
 
     put(&root, "var/lib/dpkg/updates/00005", stanza("odd", OK, "amd64", "1"));
