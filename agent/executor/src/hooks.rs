@@ -100,18 +100,21 @@ fn known(executor: &Executor, order: Order<'_>) -> Result<Option<TransactionReco
     Ok(Some(record))
 }
 
-/// Hooks come with changes: they need what those need. What the ones before have begun, the ones after may end.
+/// Hooks come with changes: they need what those need. What the ones before have begun, the ones after may end, once.
 fn permission(executor: &Executor, order: Order<'_>) -> Result<String, Stop> {
-    by_policy(executor).or_else(|stop| {
-        let is_of_run =
-            |record: &TransactionRecord| record.run == order.run && record.kind != TransactionKind::Repair;
-        match order.stage {
-            HookStage::PostPatch if executor.records.all().iter().any(is_of_run) => {
-                Ok(format!("the run {} has begun", order.run))
-            }
-            HookStage::PrePatch | HookStage::PostPatch => Err(stop),
+    by_policy(executor).or_else(|stop| match order.stage {
+        HookStage::PostPatch if has_begun(&executor.records.all(), order.run) => {
+            Ok(format!("the run {} has begun", order.run))
         }
+        HookStage::PrePatch | HookStage::PostPatch => Err(stop),
     })
+}
+
+/// Whether the hooks before a run have been run, those after have not, and no other run has done anything since.
+fn has_begun(records: &[TransactionRecord], run: &str) -> bool {
+    let is_hooks = |record: &&TransactionRecord| record.kind == TransactionKind::Hooks && record.run == run;
+    let is_last = records.last().is_some_and(|record| record.run == run);
+    is_last && records.iter().filter(is_hooks).count() == 1
 }
 
 /// Every hook of a stage in its order, or a refusal that names the first file that may not be one. No directory is none.
@@ -297,6 +300,22 @@ mod tests {
         symlink(site.0.path().join("elsewhere"), site.path("").to_str().unwrap().trim_end_matches('/'))
             .unwrap();
         site.check_refused("it is a symbolic link");
+    }
+
+    #[test]
+    fn the_hooks_after_end_what_was_begun_once_and_nothing_older() {
+        use TransactionKind::{Apply, Hooks, Repair};
+
+        let now: jiff::Timestamp = "2026-11-29T02:00:00Z".parse().unwrap();
+        let story = |parts: &[(&str, TransactionKind)]| -> Vec<_> {
+            parts.iter().map(|(run, kind)| record::intent("t", run, *kind, now)).collect()
+        };
+        assert!(!has_begun(&story(&[]), "a"));
+        assert!(!has_begun(&story(&[("a", Apply)]), "a"));
+        assert!(has_begun(&story(&[("a", Hooks)]), "a"));
+        assert!(has_begun(&story(&[("a", Hooks), ("a", Apply), ("a", Repair)]), "a"));
+        assert!(!has_begun(&story(&[("a", Hooks), ("a", Apply), ("a", Hooks)]), "a"));
+        assert!(!has_begun(&story(&[("a", Hooks), ("b", Hooks)]), "a"));
     }
 
     #[test]
