@@ -44,6 +44,7 @@ pub fn install_executor(root: &AptRoot) -> Result<()> {
 }
 
 /// An executor, with our end of its socket.
+#[derive(Debug)]
 pub struct Client {
     pub child: Child,
     stream: UnixStream,
@@ -74,7 +75,7 @@ impl Client {
     }
 
     /// The next reply, also if it is progress.
-    pub fn next(&mut self) -> Result<Reply> {
+    pub fn receive_any(&mut self) -> Result<Reply> {
         let reply = frame::read(&mut self.stream, MAX_REPLY)?.context("the executor hung up")?;
         if let Reply::Progress(progress) = &reply {
             self.progress.push(progress.clone());
@@ -85,7 +86,7 @@ impl Client {
     /// The next reply that is no progress.
     pub fn receive(&mut self) -> Result<Reply> {
         loop {
-            match self.next()? {
+            match self.receive_any()? {
                 Reply::Progress(_) => {}
                 reply => return Ok(reply),
             }
@@ -95,7 +96,7 @@ impl Client {
     /// Waits for progress of some kind.
     pub fn until(&mut self, what: &str, is_it: impl Fn(&ProgressWire) -> bool) -> Result<ProgressWire> {
         loop {
-            match self.next()? {
+            match self.receive_any()? {
                 Reply::Progress(progress) if is_it(&progress) => return Ok(progress),
                 Reply::Progress(_) => {}
                 other => bail!("waiting for {what}, there came {other:?}"),
