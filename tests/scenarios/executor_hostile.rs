@@ -53,9 +53,9 @@ fn root_with_update() -> Result<AptRoot> {
 #[track_caller]
 fn check_untouched(root: &AptRoot) {
     for package in ["lab-app", "lab-more"] {
-        assert_eq!(root.dpkg(package).unwrap(), "1.0|install ok installed");
+        assert_eq!(root.dpkg(package).ok().as_deref(), Some("1.0|install ok installed"));
     }
-    let history = root.read("/var/log/apt/history.log").unwrap();
+    let history = root.read("/var/log/apt/history.log").unwrap_or_default();
     assert_eq!(history.matches("Start-Date").count(), 1, "{history}");
 }
 
