@@ -14,6 +14,7 @@ mod executor_policy;
 mod executor_progress;
 mod executor_repair;
 mod imds;
+mod live_view;
 mod once;
 mod s3;
 mod s3_requests;
