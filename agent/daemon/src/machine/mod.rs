@@ -42,6 +42,10 @@ use crate::sys;
 /// How many problems a run remembers of an incomplete assessment. The report has them all.
 const MAX_PROBLEMS: usize = 50;
 
+/// How often a busy executor is asked again, and after which pause.
+const BUSY_TRIES: u32 = 24;
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Room in the spool that an apply wants to see before it begins.
 const REPORT_ROOM: u64 = 1 << 20;
 
@@ -98,7 +102,21 @@ impl<C: Clock> Machine<C> {
         reply
     }
 
+    /// The same for an event. A busy executor is asked again for a while: after a restart of patchd it may be about to end
+    /// what nobody waits for any more.
     async fn ask(&self, run: &RunId, verb: Verb) -> Event {
+        for _ in 0..BUSY_TRIES {
+            let reply = self.reply(run, verb.clone()).await;
+            match &reply {
+                Ok(Reply::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
+                    let text = refusal.message.clone();
+                    tracing::info!(run_id = %run, verb = verb.name(), "{text}; it is asked again");
+                    self.parts.live.progress(run, &ProgressWire::Note { text });
+                }
+                _ => return replies::event(reply),
+            }
+            tokio::time::sleep(BUSY_PAUSE).await;
+        }
         replies::event(self.reply(run, verb).await)
     }
 

@@ -234,6 +234,22 @@ async fn an_apply_says_what_it_is_meant_to_take_and_teaches_what_it_took() {
     assert_eq!(pace.download_bytes_per_second, Some(2 << 20));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_busy_executor_is_asked_again_and_not_for_ever() {
+    let busy = || {
+        let message = "the executor is at work: transaction run-1.apply.1".into();
+        vec![Reply::Refused(RefusalWire { code: RefusalCode::Busy, message, blamed: vec![] })]
+    };
+    let stage = Place::new().await;
+    let asked = stage.executor(vec![busy(), busy(), vec![end(TransactionKind::Apply)]]);
+    assert!(matches!(stage.perform(Effect::Apply(work())).await, Event::Applied(_)));
+    assert_eq!(asked.await.unwrap().len(), 3);
+    let asked = stage.executor((0..25).map(|_| busy()).collect());
+    let told = stage.perform(Effect::Apply(work())).await;
+    assert!(matches!(told, Event::Refused(Refusal::Everything { .. })), "{told:?}");
+    assert_eq!(asked.await.unwrap().len(), 25);
+}
+
 #[tokio::test]
 async fn a_recall_stays_with_the_transaction() {
     let stage = Place::new().await;
