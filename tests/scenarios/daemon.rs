@@ -112,6 +112,50 @@ fn it_serves_without_root_and_stops_in_two_seconds() -> Result<()> {
     daemon.stop()
 }
 
+/// The processes that run a program of this host.
+fn processes(host: &AgentHost, program: &str) -> Result<Vec<Pid>> {
+    let program = host.root.at(program).canonicalize()?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program) {
+            found.push(Pid::from_raw(id));
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn a_root_helper_that_is_killed_is_started_again_without_systemd() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = waiting_host("http://127.0.0.1:9")?;
+    let mut daemon = Daemon::start(&host)?;
+    let is_complete = |report: &Value| report.get("assessment").and_then(Value::as_str) == Some("complete");
+    for _ in 0..2 {
+        let report = patchctl(&host, &["scan"])?;
+        assert!(is_complete(&report), "{report}");
+        let helpers = processes(&host, patchd_protocol::executor::PROGRAM)?;
+        assert_eq!(helpers.len(), 1);
+        for helper in helpers {
+            kill(helper, Signal::SIGKILL)?;
+        }
+    }
+    // The keeper of its socket is the other process of patchd, still root; it ends with the first.
+    assert_eq!(processes(&host, "/usr/bin/patchd")?.len(), 2);
+    daemon.child.kill()?;
+    daemon.child.wait()?;
+    wait::until("the keeper to end", 10, || {
+        Ok(processes(&host, "/usr/bin/patchd")?.is_empty().then_some(()))
+    })?;
+    let left = std::fs::read_dir(host.root.at("/run/patchd"))?.map(|entry| Ok(entry?.file_name()));
+    let left = left.collect::<Result<Vec<_>>>()?;
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("executor-")), "{left:?}");
+    Ok(())
+}
+
 #[test]
 fn nobody_else_may_ask_or_have_anything_changed() -> Result<()> {
     if !is_root_or_skipped() {
