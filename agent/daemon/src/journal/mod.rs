@@ -35,6 +35,9 @@ use crate::narrative;
 /// How many runs are kept, and so how large the journal can grow: the oldest are forgotten first.
 const KEPT_RUNS: u32 = 1_000;
 
+/// Of how many runs everything is kept that their events said; of older ones only the sentences.
+const KEPT_BODIES: u32 = 50;
+
 /// Why the journal did not take or give something. Nothing may be done that it did not take.
 #[derive(Debug, Error)]
 pub enum JournalError {
@@ -183,6 +186,12 @@ impl Journal {
             "DELETE FROM runs WHERE concluded_at IS NOT NULL \
              AND sequence <= (SELECT max(sequence) FROM runs) - ?1",
             params![KEPT_RUNS],
+        )?;
+        // Each run that begins moves the limit by one.
+        transaction.execute(
+            "UPDATE entries SET body = '' WHERE kind = 'event' AND run = (SELECT id FROM runs \
+             WHERE concluded_at IS NOT NULL AND sequence = (SELECT max(sequence) FROM runs) - ?1)",
+            params![KEPT_BODIES],
         )?;
         Ok(transaction.commit()?)
     }

@@ -368,6 +368,25 @@ fn old_runs_are_forgotten_and_an_unfinished_one_is_not() {
 }
 
 #[test]
+fn of_an_old_run_the_sentences_stay() {
+    let mut journal = Journal::in_memory().unwrap();
+    write(&mut journal, &new_run("old"), story(), || {});
+    let bytes = |journal: &Journal| -> i64 {
+        let sum = "SELECT sum(length(body)) FROM entries WHERE run = 'old' AND kind = 'event'";
+        journal.connection.query_row(sum, [], |row| row.get(0)).unwrap()
+    };
+    let told = journal.run("old").unwrap();
+    for number in 0..super::KEPT_BODIES {
+        assert!(0 < bytes(&journal), "after {number} runs");
+        let id = format!("run-{number}");
+        journal.begin(&new_run(&id), at(0)).unwrap();
+        journal.abandon(&id, "a test", at(1)).unwrap();
+    }
+    assert_eq!(bytes(&journal), 0);
+    assert_eq!(journal.run("old").unwrap(), told);
+}
+
+#[test]
 fn a_pause_outlives_the_process() {
     let (_directory, path) = directory();
     Journal::open(&path, at(0)).unwrap().0.pause("uid 0").unwrap();
