@@ -1,7 +1,10 @@
 //! What an apply is proposed to do, from a report and this host's pace; and what of a dry run policy does not name.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use patchd_core::package::PackageId;
 use patchd_core::plan::need::Pace;
+use patchd_core::plan::steps::Tie;
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::report::Report;
 use patchd_core::run::event::{Proposal, Simulation};
@@ -13,22 +16,48 @@ use patchd_protocol::config::ApplySettings;
 /// What is approved and only waits for a window; `None` if nothing is.
 pub(super) fn of(root: &Root, report: &Report, pace: &Pace) -> Option<Proposal> {
     let plan = Plan::of_approved(&report.judgement)?;
-    let mut footprints = footprints(root, &with_new_packages(&plan, report), &report.offers);
+    let may_come = may_come(&plan, &report.offers.ties);
+    let mut footprints = footprints(root, &with_company(&plan, &may_come, report), &report.offers);
     for footprint in &mut footprints {
         footprint.time = pace.estimate(footprint);
     }
-    Some(Proposal { plan, ties: report.offers.ties.clone(), footprints })
+    // The others can't come into the plan, and the journal keeps all that is proposed.
+    let is_ours = |tie: &&Tie| may_come.contains(&tie.package) && may_come.contains(&tie.on);
+    let ties = report.offers.ties.iter().filter(is_ours).cloned().collect();
+    Some(Proposal { plan, ties, footprints })
 }
 
-/// The plan with every package that it may bring in.
-fn with_new_packages(plan: &Plan, report: &Report) -> Plan {
-    let is_planned = |package: &PackageId| plan.changes().iter().any(|change| change.package == *package);
-    let new = report.offers.new_packages.iter().filter(|new| !is_planned(&new.id)).map(|new| PlannedChange {
-        package: new.id.clone(),
-        from: None,
-        to: new.version.clone(),
+/// The packages of a plan, and all that the package manager may bring along with them.
+fn may_come<'a>(plan: &'a Plan, ties: &'a [Tie]) -> BTreeSet<&'a PackageId> {
+    let mut needs: BTreeMap<&PackageId, Vec<&PackageId>> = BTreeMap::new();
+    for tie in ties {
+        needs.entry(&tie.package).or_default().push(&tie.on);
+    }
+    let mut reached: BTreeSet<&PackageId> = BTreeSet::new();
+    let mut queue: Vec<&PackageId> = plan.changes().iter().map(|change| &change.package).collect();
+    while let Some(package) = queue.pop() {
+        if reached.insert(package) {
+            queue.extend(needs.get(package).into_iter().flatten());
+        }
+    }
+    reached
+}
+
+/// The plan with what may come: upgrades that were not approved by themselves, and new packages.
+fn with_company(plan: &Plan, may_come: &BTreeSet<&PackageId>, report: &Report) -> Plan {
+    let is_company = |package: &PackageId| {
+        may_come.contains(package) && !plan.changes().iter().any(|change| change.package == *package)
+    };
+    let upgrades = report.judgement.updates.iter().filter(|update| is_company(&update.package));
+    let upgrades = upgrades.map(|update| PlannedChange {
+        package: update.package.clone(),
+        from: Some(update.installed.clone()),
+        to: update.candidate.clone(),
     });
-    Plan::try_new(plan.changes().iter().cloned().chain(new).collect()).unwrap_or_else(|_| plan.clone())
+    let new = report.offers.new_packages.iter().filter(|new| is_company(&new.id));
+    let new = new.map(|new| PlannedChange { package: new.id.clone(), from: None, to: new.version.clone() });
+    let all = plan.changes().iter().cloned().chain(upgrades).chain(new).collect();
+    Plan::try_new(all).unwrap_or_else(|_| plan.clone())
 }
 
 /// The removals and downgrades that policy does not name, each in a sentence.
@@ -54,6 +83,7 @@ pub(super) fn forbidden(simulation: &Simulation, policy: &ApplySettings) -> Vec<
 mod tests {
     use patchd_core::glob::Glob;
     use patchd_core::package::{Architecture, PackageName, Version};
+    use patchd_core::plan::steps::Bond;
 
     use super::*;
 
@@ -67,6 +97,17 @@ mod tests {
     fn change(name: &str, from: Option<&str>, to: &str) -> PlannedChange {
         let version = |text: &str| Version::parse(text).unwrap();
         PlannedChange { package: package(name), from: from.map(version), to: version(to) }
+    }
+
+    #[test]
+    fn what_a_plan_may_bring_along_is_what_it_is_tied_to() {
+        let tie = |own: &str, on: &str| Tie { package: package(own), on: package(on), bond: Bond::Needed };
+        let ties = [tie("app", "lib"), tie("lib", "base"), tie("base", "lib"), tie("other", "lib")];
+        let plan =
+            Plan::try_new(vec![change("app", Some("1"), "2"), change("lone", Some("1"), "2")]).unwrap();
+        let names: Vec<_> =
+            may_come(&plan, &ties).into_iter().map(|package| package.name.to_string()).collect();
+        assert_eq!(names, ["app", "base", "lib", "lone"]);
     }
 
     #[test]
