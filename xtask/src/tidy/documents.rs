@@ -61,6 +61,26 @@ fn links_lead_somewhere() {
     none("dead links", &findings);
 }
 
+/// The names of tests in the last column of docs/accidents.md.
+fn promised_tests(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.ends_with('|'));
+    let cells = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit('|').next());
+    // Every second part of a cell cut at backquotes is a name.
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn every_accident_has_a_test_that_exists() {
+    let files = files();
+    let page = files.iter().find(|file| file.path == "docs/accidents.md").expect("the page of accidents");
+    let code: String = files.iter().filter(|file| file.has_extension("rs")).map(File::text).collect();
+    let promised = promised_tests(&page.text());
+    assert!(20 < promised.len(), "{promised:?}");
+    let missing: Vec<_> =
+        promised.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    none("docs/accidents.md names tests that don't exist", &missing);
+}
+
 #[test]
 fn decisions_are_numbered_without_a_gap() {
     let mut numbers: Vec<u32> = Vec::new();
