@@ -28,7 +28,7 @@ pub fn deadline(effect: &Effect) -> Duration {
     let minutes = match effect {
         Effect::Refresh { .. } => 30,
         Effect::Assess { .. } | Effect::Simulate { .. } => 10,
-        Effect::Apply(_) | Effect::Repair { .. } => 6 * 60,
+        Effect::Apply(_) | Effect::Repair { .. } | Effect::RepairLater { .. } => 6 * 60,
         Effect::RunHooks { .. } => 60,
         // The executor stays with the question for `RECALL_WAIT`.
         Effect::Recall { .. } | Effect::RecallLater { .. } => 5,
@@ -39,7 +39,7 @@ pub fn deadline(effect: &Effect) -> Duration {
 
 /// Performs an effect within its deadline, after the pause that it asks for.
 pub async fn perform_in_time<H: Host>(host: &H, order: &Order, effect: Effect) -> Event {
-    if matches!(effect, Effect::RecallLater { .. }) {
+    if matches!(effect, Effect::RecallLater { .. } | Effect::RepairLater { .. }) {
         tokio::time::sleep(RECALL_PAUSE).await;
     }
     let limit = deadline(&effect);

@@ -25,8 +25,9 @@ impl RunState {
             Phase::Recalling { underway, .. } => {
                 Effect::RecallLater { transaction: underway.work.transaction.clone() }
             }
-            Phase::Repairing { underway, .. } => {
-                Effect::Repair { transaction: format!("{}.repair", underway.work.transaction) }
+            Phase::Repairing { underway, lost, .. } => {
+                let transaction = format!("{}.repair", underway.work.transaction);
+                if *lost == 0 { Effect::Repair { transaction } } else { Effect::RepairLater { transaction } }
             }
             Phase::ReadingBack { underway, .. } => {
                 let plan = &underway.work.plan;
@@ -48,7 +49,7 @@ impl RunState {
             (Phase::Recalling { underway, asked, .. }, Event::Recalled(recall)) => {
                 self.take_recall(underway, asked, recall)
             }
-            (Phase::Repairing { mut underway, ending }, Event::Repaired(end)) => {
+            (Phase::Repairing { mut underway, ending, .. }, Event::Repaired(end)) => {
                 let id = format!("{}.repair", underway.work.transaction);
                 let repair = record::of_side_transaction(&id, TransactionKind::Repair, &end);
                 underway.progress.transactions.push(repair);
@@ -126,7 +127,7 @@ impl RunState {
         if is_well {
             self.enter(Phase::ReadingBack { underway, ending })
         } else {
-            self.enter(Phase::Repairing { underway, ending })
+            self.enter(Phase::Repairing { underway, ending, lost: 0 })
         }
     }
 
@@ -137,7 +138,7 @@ impl RunState {
             }
             Recall::Ended(end) => return self.take_end(underway, end),
             Recall::Cut(end) => {
-                return self.enter(Phase::Repairing { underway, ending: Ending::Cut(end) });
+                return self.enter(Phase::Repairing { underway, ending: Ending::Cut(end), lost: 0 });
             }
             Recall::Running => "the executor still worked on it when patchd stopped asking",
             Recall::Unknown => "patchd was cut before the executor took the transaction",

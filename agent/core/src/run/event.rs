@@ -30,6 +30,8 @@ pub enum Effect {
     RecallLater { transaction: String },
     /// Have the package database made whole.
     Repair { transaction: String },
+    /// The same after a pause: the executor gave no answer. It answers a repair that ended from its record.
+    RepairLater { transaction: String },
     /// Ask which versions of these packages are installed now.
     ReadBack { packages: Vec<PackageId> },
     /// Write the report of the last assessment, with what was changed.
@@ -66,6 +68,7 @@ impl Effect {
             Self::Recall { .. } => "recall",
             Self::RecallLater { .. } => "recall_later",
             Self::Repair { .. } => "repair",
+            Self::RepairLater { .. } => "repair_later",
             Self::ReadBack { .. } => "read_back",
             Self::Report { .. } => "report",
         }

@@ -138,6 +138,7 @@ pub enum Phase {
     Mending {
         refresh: Option<RefreshOutcome>,
         transaction: String,
+        lost: u16,
     },
     /// The package manager's dry run is asked what it would do.
     Planning(Box<Draft>),
@@ -156,6 +157,7 @@ pub enum Phase {
     Repairing {
         underway: Box<Underway>,
         ending: Ending,
+        lost: u16,
     },
     ReadingBack {
         underway: Box<Underway>,

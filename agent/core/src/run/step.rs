@@ -37,7 +37,10 @@ impl RunState {
             Phase::Refreshing { transaction, .. } => Effect::Refresh { transaction: transaction.clone() },
             Phase::Assessing { refresh, .. } => Effect::Assess { refresh: refresh.clone() },
             Phase::MendingGates { .. } => Effect::LookAtGates { plan: None },
-            Phase::Mending { transaction, .. } => Effect::Repair { transaction: transaction.clone() },
+            Phase::Mending { transaction, lost: 0, .. } => {
+                Effect::Repair { transaction: transaction.clone() }
+            }
+            Phase::Mending { transaction, .. } => Effect::RepairLater { transaction: transaction.clone() },
             Phase::Planning(draft) => Effect::Simulate { plan: draft.asking().clone() },
             Phase::Gating(progress) => Effect::LookAtGates { plan: Some(progress.plan.clone()) },
             Phase::Preparing(_)
@@ -70,7 +73,7 @@ impl RunState {
             (Phase::MendingGates { refresh, assessment }, Event::GatesSeen(observed)) => {
                 run.take_mending_gates(refresh, assessment, &observed)
             }
-            (Phase::Mending { refresh, transaction }, Event::Repaired(end)) => {
+            (Phase::Mending { refresh, transaction, .. }, Event::Repaired(end)) => {
                 let mut run = run;
                 run.mended = Some(record::of_side_transaction(&transaction, TransactionKind::Repair, &end));
                 run.assess(refresh)
@@ -157,7 +160,7 @@ impl RunState {
         match gate::check(observed, &Assessment::Complete) {
             Ok(_) => {
                 let transaction = format!("{}.mend", self.order.id);
-                self.enter(Phase::Mending { refresh, transaction })
+                self.enter(Phase::Mending { refresh, transaction, lost: 0 })
             }
             Err(mut shut) => {
                 shut.extend(gate::check(observed, &assessment).err().into_iter().flatten());
@@ -217,6 +220,9 @@ impl RunState {
             Phase::MendingGates { refresh, .. } => {
                 run.refuse(refresh, format!("the gates could not be looked at: {detail}"), Vec::new())
             }
+            Phase::Mending { refresh, transaction, lost } if lost < MAX_LOST_RECALLS => {
+                run.enter(Phase::Mending { refresh, transaction, lost: lost + 1 })
+            }
             Phase::Mending { refresh, .. } => run.refuse(
                 refresh,
                 format!("the package database could not be repaired: {detail}"),
@@ -238,7 +244,10 @@ impl RunState {
                 let because = format!("the executor could not be asked how it ended: {detail}");
                 run.enter(Phase::ReadingBack { underway, ending: Ending::Unknown { because } })
             }
-            Phase::Repairing { mut underway, ending } => {
+            Phase::Repairing { underway, ending, lost } if lost < MAX_LOST_RECALLS => {
+                run.enter(Phase::Repairing { underway, ending, lost: lost + 1 })
+            }
+            Phase::Repairing { mut underway, ending, .. } => {
                 underway.progress.notes.push(format!("the repair gave no answer: {detail}"));
                 run.enter(Phase::ReadingBack { underway, ending })
             }
@@ -269,9 +278,12 @@ impl RunState {
             | Phase::Gating(_)
             | Phase::Preparing(_)
             | Phase::Recalling { .. }
-            | Phase::Repairing { .. }
             | Phase::ReadingBack { .. }
             | Phase::Finishing { .. }) => return RunState { phase, ..run }.lose(detail),
+            Phase::Repairing { mut underway, ending, .. } => {
+                underway.progress.notes.push(format!("the repair was refused: {detail}"));
+                run.enter(Phase::ReadingBack { underway, ending })
+            }
             phase => return Err(IllegalTransition { phase: phase.code(), event: "refused" }),
         })
     }

@@ -118,7 +118,8 @@ impl From<&Effect> for IntentWire {
             | Effect::RunHooks { transaction, .. }
             | Effect::Recall { transaction }
             | Effect::RecallLater { transaction }
-            | Effect::Repair { transaction } => (Some(transaction.clone()), None),
+            | Effect::Repair { transaction }
+            | Effect::RepairLater { transaction } => (Some(transaction.clone()), None),
             Effect::LookAtGates { plan: Some(plan) } => (None, Some(digest(plan))),
             Effect::Assess { .. }
             | Effect::Simulate { .. }

@@ -317,7 +317,7 @@ impl<C: Clock> Host for Machine<C> {
             Effect::Recall { transaction } | Effect::RecallLater { transaction } => {
                 self.ask(&order.id, recall(transaction)).await
             }
-            Effect::Repair { transaction } => {
+            Effect::Repair { transaction } | Effect::RepairLater { transaction } => {
                 let verb = Verb::Repair { transaction: transaction.clone() };
                 self.side_transaction(order, transaction, verb).await
             }

@@ -337,3 +337,14 @@ fn run_ids_are_fit_for_file_names() {
         assert!(RunId::parse(bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn a_repair_that_gives_no_answer_is_asked_for_again_and_one_that_is_refused_is_not() {
+    let start = with(to_applying("app", &[]), [Event::Applied(end(None))]);
+    let lost = || Event::Lost { detail: "the executor hung up".into() };
+    let effects = ["repair", "repair_later", "repair_later", "read_back", "reading_back"];
+    let story = with(start.clone(), [lost(), lost(), Event::Repaired(end(Some(0)))]);
+    check(apply(), story, &[&FULL[..6], &effects].concat());
+    let story = with(start, [all_refused("locked")]);
+    check(apply(), story, &[&FULL[..6], &["repair", "read_back", "reading_back"]].concat());
+}

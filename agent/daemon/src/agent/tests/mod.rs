@@ -206,7 +206,7 @@ impl Host for TestHost {
             }),
             Effect::LookAtGates { .. } => Event::GatesSeen(self.observed().await),
             Effect::RunHooks { .. } => Event::HooksRun(Self::end()),
-            Effect::Repair { .. } => Event::Repaired(Self::end()),
+            Effect::Repair { .. } | Effect::RepairLater { .. } => Event::Repaired(Self::end()),
             Effect::Apply(work) => {
                 self.missing.lock().unwrap().retain(|change| !work.plan.changes().contains(change));
                 Event::Applied(Self::end())
