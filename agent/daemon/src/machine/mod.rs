@@ -46,6 +46,9 @@ const MAX_PROBLEMS: usize = 50;
 const BUSY_TRIES: u32 = 24;
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often hooks or a repair are asked for again after they were cut, or gave no answer.
+const MAX_CUTS: u32 = 10;
+
 /// Room in the spool that an apply wants to see before it begins.
 const REPORT_ROOM: u64 = 1 << 20;
 
@@ -182,24 +185,38 @@ impl<C: Clock> Machine<C> {
         self.ask(&order.id, verb).await
     }
 
-    /// Hooks or a repair. Where they are under way already, from before a crash, their end is awaited.
+    /// Hooks or a repair. Where they are under way already, from before a crash, their end is awaited; where they were
+    /// cut, they are asked for again: the executor answers from its record what is done once, and does a repair anew.
     async fn side_transaction(&self, order: &Order, transaction: String, verb: Verb) -> Event {
+        let mut cuts = 0;
         loop {
             let reply = self.reply(&order.id, verb.clone()).await;
-            let is_under_way = match &reply {
-                Ok(Reply::Done(record)) => record.state == TransactionState::Running,
-                Ok(Reply::Refused(refusal)) => refusal.code == RefusalCode::Busy,
-                _ => false,
+            let (is_under_way, is_lost) = match &reply {
+                Ok(Reply::Done(record)) => (record.state == TransactionState::Running, false),
+                Ok(Reply::Refused(refusal)) => (refusal.code == RefusalCode::Busy, false),
+                Ok(_) => (false, false),
+                Err(_) => (false, true),
             };
-            if !is_under_way {
+            if !(is_under_way || is_lost && cuts < MAX_CUTS) {
                 return replies::event(reply);
             }
+            if is_lost {
+                cuts += 1;
+                tokio::time::sleep(BUSY_PAUSE).await;
+                continue;
+            }
             match self.reply(&order.id, recall(transaction.clone())).await {
-                Ok(Reply::Recalled(Some(record))) if record.state == TransactionState::Running => {}
-                Ok(Reply::Recalled(Some(record))) => return replies::event(Ok(Reply::Done(record))),
                 // Something else keeps the executor busy.
                 Ok(Reply::Recalled(None)) => tokio::time::sleep(RECALL_PAUSE).await,
-                other => return replies::event(other),
+                Ok(Reply::Recalled(Some(record))) if record.state == TransactionState::Interrupted => {
+                    cuts += 1;
+                    if MAX_CUTS < cuts {
+                        return replies::event(Ok(Reply::Done(record)));
+                    }
+                }
+                Ok(Reply::Recalled(Some(_))) => {}
+                Ok(other) => return replies::event(Ok(other)),
+                Err(_) => tokio::time::sleep(BUSY_PAUSE).await,
             }
         }
     }

@@ -267,21 +267,28 @@ async fn a_recall_stays_with_the_transaction() {
 async fn hooks_and_repairs_that_a_crash_left_at_work_are_waited_for() {
     let stage = Place::new().await;
     let running = || record(TransactionKind::Repair, TransactionState::Running);
-    let ended = record(TransactionKind::Repair, TransactionState::Ended);
+    let cut = record(TransactionKind::Repair, TransactionState::Interrupted);
     let busy = RefusalWire { code: RefusalCode::Busy, message: "an apply".into(), blamed: vec![] };
     let asked = stage.executor(vec![
         vec![Reply::Done(running())],
         vec![Reply::Recalled(Some(running()))],
         vec![Reply::Refused(busy)],
         vec![Reply::Recalled(None)],
+        // The executor is killed, and so is the repair.
+        vec![],
         vec![Reply::Done(running())],
-        vec![Reply::Recalled(Some(ended))],
+        vec![Reply::Recalled(Some(cut))],
+        vec![end(TransactionKind::Repair)],
     ]);
     let told = stage.perform(Effect::Repair { transaction: "run-1.mend".into() }).await;
     assert!(matches!(told, Event::Repaired(_)), "{told:?}");
     let verbs = asked.await.unwrap();
     let names: Vec<_> = verbs.iter().map(|request| request.verb.name()).collect();
-    assert_eq!(names, ["repair", "recall", "repair", "recall", "repair", "recall"]);
+    assert_eq!(names, ["repair", "recall", "repair", "recall", "repair", "repair", "recall", "repair"]);
+    let never = stage.executor((0..11).map(|_| vec![]).collect());
+    let told = stage.perform(Effect::Repair { transaction: "run-1.mend".into() }).await;
+    assert!(matches!(told, Event::Lost { .. }), "{told:?}");
+    assert_eq!(never.await.unwrap().len(), 11);
     let hooks = stage.executor(vec![vec![end(TransactionKind::Hooks)]]);
     let stage_of = Effect::RunHooks { transaction: "run-1.pre-patch".into(), stage: Stage::PrePatch };
     assert!(matches!(stage.perform(stage_of).await, Event::HooksRun(_)));
