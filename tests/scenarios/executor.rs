@@ -192,7 +192,7 @@ fn what_policy_forbids_leaves_the_host_as_it_was() -> Result<()> {
     Ok(())
 }
 
-/// peers.md row 34: a mirror that is half way through its own update has another file than its index says.
+/// docs/accidents.md, row 34: a mirror that is half way through its own update has another file than its index says.
 #[test]
 fn an_archive_that_is_not_what_the_index_says_is_named_before_anything_changes() -> Result<()> {
     if !is_root_or_skipped() {
@@ -216,7 +216,7 @@ fn an_archive_that_is_not_what_the_index_says_is_named_before_anything_changes()
     client.end()
 }
 
-/// peers.md row 35.
+/// docs/accidents.md, row 35.
 #[test]
 fn archives_that_are_gone_are_noticed_before_anything_changes() -> Result<()> {
     if !is_root_or_skipped() {

@@ -51,7 +51,7 @@ fn root_with_edits() -> Result<(AptRoot, LocalRepository)> {
     Ok((root, repository))
 }
 
-/// peers.md rows 12 and 13: a package is held for a prompt that dpkg would really make, and it alone is to blame.
+/// docs/accidents.md, rows 12 and 13: a package is held for a prompt that dpkg would really make, and it alone is to blame.
 #[test]
 fn only_the_package_that_dpkg_would_ask_about_is_held() -> Result<()> {
     if !is_root_or_skipped() {

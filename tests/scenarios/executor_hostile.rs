@@ -214,7 +214,7 @@ fn strangers_are_not_heard_and_the_daemon_gives_no_word_for_root() -> Result<()>
     Ok(())
 }
 
-/// peers.md row 59: a process of anybody's that looks like a maintainer script at work keeps nobody waiting.
+/// docs/accidents.md, row 59: a process of anybody's that looks like a maintainer script at work keeps nobody waiting.
 #[test]
 fn a_process_that_calls_itself_a_script_is_not_believed() -> Result<()> {
     if !is_root_or_skipped() {

@@ -22,7 +22,7 @@ fn is_inhibited(booted: &Booted<'_>) -> Result<bool> {
     Ok(list.lines().any(is_ours))
 }
 
-/// peers.md rows 47 and 48.
+/// docs/accidents.md, rows 47 and 48.
 #[test]
 fn a_shutdown_is_inhibited_as_long_as_apt_works_and_no_longer() -> Result<()> {
     if !is_root_or_skipped() {

@@ -41,7 +41,7 @@ fn waits_for(client: &mut Client, part: &str) -> Result<()> {
     }
 }
 
-/// peers.md row 1: another one's lock is waited for and named; also the two that apt itself does not wait for.
+/// docs/accidents.md, row 1: another one's lock is waited for and named; also the two that apt itself does not wait for.
 #[test]
 fn every_lock_is_waited_for_and_its_holder_named() -> Result<()> {
     if !is_root_or_skipped() {
@@ -95,7 +95,7 @@ fn a_wait_ends_when_the_window_would_be_too_short() -> Result<()> {
     Ok(())
 }
 
-/// peers.md row 17, and a free lock is no quiet host: dpkg was killed, its script goes on alone and holds no lock.
+/// docs/accidents.md, row 17, and a free lock is no quiet host: dpkg was killed, its script goes on alone and holds no lock.
 #[test]
 fn a_script_that_lost_its_dpkg_is_waited_for_and_then_a_repair_is_due() -> Result<()> {
     if !is_root_or_skipped() {
@@ -158,7 +158,7 @@ fn a_killed_apt_is_told_when_its_orphans_are_done() -> Result<()> {
     Ok(())
 }
 
-/// peers.md rows 14 and 16: the executor dies, apt goes on, and its successor follows it, tells its end and gives back
+/// docs/accidents.md, rows 14 and 16: the executor dies, apt goes on, and its successor follows it, tells its end and gives back
 /// the marks that naming packages took away (row 23).
 #[test]
 fn a_successor_follows_what_goes_on_and_puts_marks_right() -> Result<()> {

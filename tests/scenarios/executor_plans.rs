@@ -75,7 +75,7 @@ fn what_goes_away_or_down_is_shown_and_done_only_where_policy_names_it() -> Resu
     Ok(())
 }
 
-/// peers.md rows 25 and 27: between the dry run and the real one the sources change, and the very same version now
+/// docs/accidents.md, rows 25 and 27: between the dry run and the real one the sources change, and the very same version now
 /// brings another package along.
 #[test]
 fn what_apt_would_do_at_the_last_moment_is_held_against_the_plan() -> Result<()> {

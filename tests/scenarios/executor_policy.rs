@@ -55,7 +55,7 @@ fn check_refused(reply: &Reply, expected: RefusalCode, part: &str) {
     );
 }
 
-/// Whatever is open: a freeze shuts it, and so does a clock that nobody keeps (peers.md row 31).
+/// Whatever is open: a freeze shuts it, and so does a clock that nobody keeps (docs/accidents.md, row 31).
 #[test]
 fn a_freeze_and_a_clock_that_nobody_keeps_shut_an_open_window() -> Result<()> {
     if !is_root_or_skipped() {

@@ -47,7 +47,7 @@ fn kept(root: &AptRoot, id: &str) -> Vec<String> {
     names
 }
 
-/// peers.md rows 27 and 64: what failed is told by the package manager's own signals, with the script's own words.
+/// docs/accidents.md, rows 27 and 64: what failed is told by the package manager's own signals, with the script's own words.
 #[test]
 fn progress_times_and_the_words_of_each_failure_are_told() -> Result<()> {
     if !is_root_or_skipped() {
@@ -119,7 +119,7 @@ fn archives_are_kept_until_every_package_is_sound() -> Result<()> {
     Ok(())
 }
 
-/// peers.md row 24: a package that prints without end fills no disk.
+/// docs/accidents.md, row 24: a package that prints without end fills no disk.
 #[test]
 fn output_without_end_and_a_status_line_with_garbage_do_no_harm() -> Result<()> {
     if !is_root_or_skipped() {

@@ -103,7 +103,7 @@ fn check_whole(root: &AptRoot, record: &TransactionRecord) {
     assert_eq!(audit(root).ok().as_deref(), Some(""));
 }
 
-/// peers.md rows 17 and 46: what was cut is repaired first, from kept archives, also when no window is open, and once.
+/// docs/accidents.md, rows 17 and 46: what was cut is repaired first, from kept archives, also when no window is open, and once.
 #[test]
 fn a_package_that_was_cut_in_its_preinst_comes_back_from_its_kept_archive() -> Result<()> {
     if !is_root_or_skipped() {
@@ -144,7 +144,7 @@ fn a_package_that_was_cut_in_its_preinst_comes_back_from_its_kept_archive() -> R
     Ok(())
 }
 
-/// peers.md row 17: a script that lost its dpkg holds no lock, and a repair beside it would do harm.
+/// docs/accidents.md, row 17: a script that lost its dpkg holds no lock, and a repair beside it would do harm.
 #[test]
 fn a_script_that_lives_on_without_a_lock_is_waited_for_by_name() -> Result<()> {
     if !is_root_or_skipped() {
@@ -168,7 +168,7 @@ fn a_script_that_lives_on_without_a_lock_is_waited_for_by_name() -> Result<()> {
     client.end()
 }
 
-/// peers.md row 64: a script that fails again is told with its own words, and not tried for ever.
+/// docs/accidents.md, row 64: a script that fails again is told with its own words, and not tried for ever.
 #[test]
 fn a_package_that_fails_again_is_named_with_its_own_words_and_the_others_are_mended() -> Result<()> {
     if !is_root_or_skipped() {
@@ -209,7 +209,7 @@ fn damage(root: &AptRoot, package: &str, from: &str, to: &str) -> Result<()> {
     root.write("/var/lib/dpkg/status", format!("{before}{after}"))
 }
 
-/// peers.md row 17, and traps of apt itself: `apt-get -f install` and `dpkg --configure -a` leave such packages as they
+/// docs/accidents.md, row 17, and traps of apt itself: `apt-get -f install` and `dpkg --configure -a` leave such packages as they
 /// are, and say that all went well.
 #[test]
 fn without_kept_archives_the_index_serves_and_only_in_a_window() -> Result<()> {
@@ -265,7 +265,7 @@ fn a_whole_database_needs_nothing_and_a_left_journal_is_taken_over() -> Result<(
     client.end()
 }
 
-/// peers.md row 24: no room for the package database in the middle of an upgrade is told, holds nobody up, and is mended
+/// docs/accidents.md, row 24: no room for the package database in the middle of an upgrade is told, holds nobody up, and is mended
 /// as soon as there is room again.
 #[test]
 fn a_database_that_ran_out_of_room_is_mended_when_there_is_room_again() -> Result<()> {

@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(state).unwrap(), "gone\n");
     }
 
-    /// peers.md row 48: a D-Bus that says nothing stalls no transaction.
+    /// docs/accidents.md, row 48: a D-Bus that says nothing stalls no transaction.
     #[test]
     fn without_an_answer_the_reason_is_told() {
         let (_directory, silent) = inhibitors("sleep 1000", Duration::from_millis(50));

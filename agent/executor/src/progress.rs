@@ -281,7 +281,7 @@ mod tests {
         assert!(!is_alive("garbage"));
     }
 
-    /// peers.md row 6: a package manager that waits for something is told loudly, and left alone.
+    /// docs/accidents.md, row 6: a package manager that waits for something is told loudly, and left alone.
     #[test]
     fn a_stall_is_told_at_doubling_distance_and_noted_once() {
         let stall = Duration::from_secs(300);

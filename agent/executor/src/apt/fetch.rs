@@ -84,7 +84,7 @@ mod tests {
         );
     }
 
-    /// peers.md rows 34 and 35: a mirror half way through its own update.
+    /// docs/accidents.md, rows 34 and 35: a mirror half way through its own update.
     #[test]
     fn the_packages_whose_archives_are_missing_are_named() {
         check(

@@ -53,7 +53,7 @@ impl Site {
     }
 }
 
-/// peers.md row 5: a method of apt that hangs for ever, with its parent repeating how far it is.
+/// docs/accidents.md, row 5: a method of apt that hangs for ever, with its parent repeating how far it is.
 #[test]
 fn fetching_that_makes_no_headway_is_ended() {
     let still =
@@ -64,7 +64,7 @@ fn fetching_that_makes_no_headway_is_ended() {
     assert_eq!(refreshed.exit_code, None);
 }
 
-/// peers.md row 47: who is told to end does not fetch for another hour.
+/// docs/accidents.md, row 47: who is told to end does not fetch for another hour.
 #[test]
 fn fetching_that_nobody_wants_is_ended() {
     let site = Site::new("sleep 1000");
@@ -72,7 +72,7 @@ fn fetching_that_nobody_wants_is_ended() {
     assert_eq!(refreshed.failures, ["apt-get update was ended, since nobody waits for it any more"]);
 }
 
-/// peers.md row 6: a script that waits for a key press is told of, and not killed.
+/// docs/accidents.md, row 6: a script that waits for a key press is told of, and not killed.
 #[test]
 fn a_silent_installation_is_told_of_and_left_alone() {
     let waiting =

@@ -104,7 +104,7 @@ fn endless_lines_are_cut() {
     assert_eq!(seen.lines.iter().map(String::len).collect::<Vec<_>>(), [follow::MAX_LINE]);
 }
 
-/// peers.md row 5: a fetcher that hangs is ended; row 6: what changes packages never is, however silent.
+/// docs/accidents.md, row 5: a fetcher that hangs is ended; row 6: what changes packages never is, however silent.
 #[test]
 fn silence_ends_only_what_may_be_ended() {
     let limit = Duration::from_millis(100);

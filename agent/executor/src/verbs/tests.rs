@@ -440,7 +440,7 @@ fn what_is_wrong_with_the_database_is_observed() {
     assert_eq!(damage(), ["app:amd64: its installation was cut, and it has to be installed again"]);
 }
 
-/// peers.md row 47: who is told to end begins nothing any more.
+/// docs/accidents.md, row 47: who is told to end begins nothing any more.
 #[test]
 fn an_executor_that_is_told_to_end_begins_no_change() {
     let site = Site::new();

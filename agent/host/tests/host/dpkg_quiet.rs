@@ -77,7 +77,7 @@ fn a_script_that_lost_its_dpkg_is_at_work_without_a_lock() {
     assert_eq!(watch(&root).at_work, []);
 }
 
-/// peers.md row 59: what a process says of itself is nobody's word but its own user's.
+/// docs/accidents.md, row 59: what a process says of itself is nobody's word but its own user's.
 #[test]
 fn a_script_of_somebody_else_than_root_is_not_believed() {
     if !is_root() {
