@@ -46,7 +46,7 @@ const MAX_PROBLEMS: usize = 50;
 const BUSY_TRIES: u32 = 24;
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often hooks or a repair are asked for again after they were cut, or gave no answer.
+/// How often hooks or a repair are asked for again after they were cut.
 const MAX_CUTS: u32 = 10;
 
 /// Room in the spool that an apply wants to see before it begins.
@@ -191,19 +191,13 @@ impl<C: Clock> Machine<C> {
         let mut cuts = 0;
         loop {
             let reply = self.reply(&order.id, verb.clone()).await;
-            let (is_under_way, is_lost) = match &reply {
-                Ok(Reply::Done(record)) => (record.state == TransactionState::Running, false),
-                Ok(Reply::Refused(refusal)) => (refusal.code == RefusalCode::Busy, false),
-                Ok(_) => (false, false),
-                Err(_) => (false, true),
+            let is_under_way = match &reply {
+                Ok(Reply::Done(record)) => record.state == TransactionState::Running,
+                Ok(Reply::Refused(refusal)) => refusal.code == RefusalCode::Busy,
+                _ => false,
             };
-            if !(is_under_way || is_lost && cuts < MAX_CUTS) {
+            if !is_under_way {
                 return replies::event(reply);
-            }
-            if is_lost {
-                cuts += 1;
-                tokio::time::sleep(BUSY_PAUSE).await;
-                continue;
             }
             match self.reply(&order.id, recall(transaction.clone())).await {
                 // Something else keeps the executor busy.
@@ -215,8 +209,7 @@ impl<C: Clock> Machine<C> {
                     }
                 }
                 Ok(Reply::Recalled(Some(_))) => {}
-                Ok(other) => return replies::event(Ok(other)),
-                Err(_) => tokio::time::sleep(BUSY_PAUSE).await,
+                other => return replies::event(other),
             }
         }
     }

@@ -274,8 +274,6 @@ async fn hooks_and_repairs_that_a_crash_left_at_work_are_waited_for() {
         vec![Reply::Recalled(Some(running()))],
         vec![Reply::Refused(busy)],
         vec![Reply::Recalled(None)],
-        // The executor is killed, and so is the repair.
-        vec![],
         vec![Reply::Done(running())],
         vec![Reply::Recalled(Some(cut))],
         vec![end(TransactionKind::Repair)],
@@ -284,11 +282,7 @@ async fn hooks_and_repairs_that_a_crash_left_at_work_are_waited_for() {
     assert!(matches!(told, Event::Repaired(_)), "{told:?}");
     let verbs = asked.await.unwrap();
     let names: Vec<_> = verbs.iter().map(|request| request.verb.name()).collect();
-    assert_eq!(names, ["repair", "recall", "repair", "recall", "repair", "repair", "recall", "repair"]);
-    let never = stage.executor((0..11).map(|_| vec![]).collect());
-    let told = stage.perform(Effect::Repair { transaction: "run-1.mend".into() }).await;
-    assert!(matches!(told, Event::Lost { .. }), "{told:?}");
-    assert_eq!(never.await.unwrap().len(), 11);
+    assert_eq!(names, ["repair", "recall", "repair", "recall", "repair", "recall", "repair"]);
     let hooks = stage.executor(vec![vec![end(TransactionKind::Hooks)]]);
     let stage_of = Effect::RunHooks { transaction: "run-1.pre-patch".into(), stage: Stage::PrePatch };
     assert!(matches!(stage.perform(stage_of).await, Event::HooksRun(_)));
