@@ -28,7 +28,8 @@ fn main() -> ExitCode {
     sys::begin();
     let Arguments { places, command } = Arguments::parse();
     if matches!(command, Some(Command::Supervise)) {
-        return supervise(&places);
+        // It is root, and reads no configuration.
+        return exit(supervisor::supervise(&places).map(|()| arguments::DONE));
     }
     // Reports name every hole of a host: nothing that we write is for everybody.
     umask(Mode::S_IRWXO | Mode::S_IWGRP);
@@ -47,20 +48,12 @@ fn main() -> ExitCode {
         Some(Command::Once(wanted)) => one_run(&places, settings, &wanted),
         Some(Command::Supervise) => Ok(arguments::DONE),
     };
-    match ended {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            complain(&chain::chain(error.as_ref()));
-            ExitCode::from(arguments::FAILED)
-        }
-    }
+    exit(ended)
 }
 
-/// Reads no configuration: it is root.
-fn supervise(places: &Places) -> ExitCode {
-    let _: LogHandle = logs::begin(LogLevel::Warn);
-    match supervisor::supervise(places) {
-        Ok(()) => ExitCode::SUCCESS,
+fn exit(ended: Result<u8>) -> ExitCode {
+    match ended {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             complain(&chain::chain(error.as_ref()));
             ExitCode::from(arguments::FAILED)

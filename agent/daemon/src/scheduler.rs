@@ -111,7 +111,9 @@ pub fn next_apply(
     match attempts {
         Attempts { count: 0, .. } if is_known && missing == 0 => Apply::No,
         Attempts { count: 0, .. } => Apply::Due,
-        Attempts { count, last: Some(LastAttempt { concluded_at, verdict: RunOutcome::Refused }) }
+        // What somebody stopped stays stopped until the next window.
+        Attempts { last: Some(LastAttempt { was_stopped: true, .. }), .. } => Apply::No,
+        Attempts { count, last: Some(LastAttempt { concluded_at, verdict: RunOutcome::Refused, .. }) }
             if *count < MAX_ATTEMPTS =>
         {
             match concluded_at.checked_add(RETRY_PAUSE) {
@@ -199,7 +201,8 @@ mod tests {
     }
 
     fn tried(count: u32, verdict: RunOutcome) -> Attempts {
-        let last = LastAttempt { concluded_at: at("2026-11-23T10:30:00Z"), verdict };
+        let concluded_at = at("2026-11-23T10:30:00Z");
+        let last = LastAttempt { concluded_at, verdict, was_stopped: false };
         Attempts { count, last: Some(last) }
     }
 
@@ -232,6 +235,9 @@ mod tests {
         check_apply(&refused(1), 3, "2026-11-23T10:31:00Z", Apply::At(at("2026-11-23T10:40:00Z")));
         check_apply(&refused(2), 3, "2026-11-23T10:40:00Z", Apply::Due);
         check_apply(&refused(3), 3, "2026-11-23T11:40:00Z", Apply::No);
+        let mut stopped = refused(1);
+        stopped.last.as_mut().unwrap().was_stopped = true;
+        check_apply(&stopped, 3, "2026-11-23T10:40:00Z", Apply::No);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Attempts {
 pub struct LastAttempt {
     pub concluded_at: Timestamp,
     pub verdict: RunOutcome,
+    /// Whether somebody asked it to stop.
+    pub was_stopped: bool,
 }
 
 /// Some of a run's moves, and whether it is over once they have happened.
@@ -173,14 +175,17 @@ impl Journal {
     /// What was tried in an occurrence of a window.
     pub fn attempts(&self, occurrence: &str) -> Result<Attempts, JournalError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT concluded_at, verdict FROM runs WHERE occurrence = ?1 ORDER BY sequence",
+            "SELECT concluded_at, verdict, EXISTS (SELECT 1 FROM entries WHERE run = runs.id \
+             AND code = 'stop_requested') FROM runs WHERE occurrence = ?1 ORDER BY sequence",
         )?;
         let mut rows = statement.query(params![occurrence])?;
         let mut attempts = Attempts::default();
         while let Some(row) = rows.next()? {
             attempts.count += 1;
             attempts.last = match (optional_timestamp(row, 0)?, optional_word(row, 1)?) {
-                (Some(concluded_at), Some(verdict)) => Some(LastAttempt { concluded_at, verdict }),
+                (Some(concluded_at), Some(verdict)) => {
+                    Some(LastAttempt { concluded_at, verdict, was_stopped: row.get(2)? })
+                }
                 _ => None,
             };
         }

@@ -16,10 +16,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::kill;
 use nix::unistd::{Gid, Pid, Uid, chown, setsid};
+use patchd_protocol::config::LogLevel;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::pipe;
 
 use super::arguments::Places;
+use super::logs::{self, LogHandle};
 
 /// How long a helper that ended is not started again: one that can't start must not take the machine.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -105,6 +107,7 @@ fn listen(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<UnixListener> {
 
 /// The life of a supervisor: its standard input is the socket, its standard output the line to patchd.
 pub(crate) fn supervise(places: &Places) -> Result<()> {
+    let _: LogHandle = logs::begin(LogLevel::Warn);
     let helper = places.executor.as_deref().context("no root helper is named")?;
     // Ctrl-C is for patchd, which ends when it has to; the helper is never cut by it.
     let _ = setsid();

@@ -111,3 +111,20 @@ async fn a_stop_is_honoured_between_two_steps() {
     assert_eq!(run.gates[0].code, "stopped");
     stage.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stopped_stays_stopped_until_the_next_window() {
+    let all = vec![change("openssl")];
+    let schedule = settings(Some("daily 09:00 +12h"));
+    let stage = stage_of(journal(), schedule, (all.clone(), all), &[("simulate", Behaviour::Slow)], None);
+    stage.host.reached(3).await;
+    let id = stage.handle.status().await.unwrap().running.unwrap().id;
+    stage.handle.stop_run(id.clone(), "uid 0".into()).await.unwrap();
+    stage.concluded(1).await;
+    assert_eq!(run_of(&stage, &id).await.run.verdict, Some(RunOutcome::Refused));
+    tokio::time::sleep(Duration::from_secs(8 * 3_600)).await;
+    assert!(!stage.host.told().contains(&"apply"), "{:?}", stage.host.told());
+    tokio::time::sleep(Duration::from_secs(20 * 3_600)).await;
+    assert!(stage.host.told().contains(&"apply"));
+    stage.end().await;
+}
