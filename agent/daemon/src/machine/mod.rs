@@ -46,6 +46,9 @@ const MAX_PROBLEMS: usize = 50;
 const BUSY_TRIES: u32 = 24;
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often what only looks is asked for again after it got no answer.
+const LOOK_TRIES: u32 = 2;
+
 /// How often hooks or a repair are asked for again after they were cut.
 const MAX_CUTS: u32 = 10;
 
@@ -105,11 +108,28 @@ impl<C: Clock> Machine<C> {
         reply
     }
 
+    /// The same for what only looks, or is done once: an executor that died before it answered is asked again.
+    async fn look(&self, run: &RunId, verb: Verb) -> Result<Reply, ExecutorError> {
+        for _ in 0..LOOK_TRIES {
+            match self.reply(run, verb.clone()).await {
+                Err(error) => {
+                    tracing::warn!(run_id = %run, verb = verb.name(), error = chain(&error), "there was no answer; it is asked again");
+                }
+                reply => return reply,
+            }
+            tokio::time::sleep(BUSY_PAUSE).await;
+        }
+        self.reply(run, verb).await
+    }
+
     /// The same for an event. A busy executor is asked again for a while: after a restart of patchd it may be about to end
     /// what nobody waits for any more.
     async fn ask(&self, run: &RunId, verb: Verb) -> Event {
         for _ in 0..BUSY_TRIES {
-            let reply = self.reply(run, verb.clone()).await;
+            let reply = match verb {
+                Verb::Simulate { .. } | Verb::ReadBack { .. } => self.look(run, verb.clone()).await,
+                _ => self.reply(run, verb.clone()).await,
+            };
             match &reply {
                 Ok(Reply::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
                     let text = refusal.message.clone();
@@ -149,7 +169,7 @@ impl<C: Clock> Machine<C> {
 
     async fn look_at_gates(&self, order: &Order, plan: Option<&Plan>) -> Event {
         let lost = |detail: String| Event::Lost { detail };
-        let seen = match self.reply(&order.id, Verb::Observe { digest: plan.map(digest) }).await {
+        let seen = match self.look(&order.id, Verb::Observe { digest: plan.map(digest) }).await {
             Ok(Reply::Observed(seen)) => seen,
             Ok(Reply::Refused(refusal)) => return lost(format!("the executor refuses: {}", refusal.message)),
             Ok(Reply::Failed { message }) => return lost(message),
@@ -190,7 +210,11 @@ impl<C: Clock> Machine<C> {
     async fn side_transaction(&self, order: &Order, transaction: String, verb: Verb) -> Event {
         let mut cuts = 0;
         loop {
-            let reply = self.reply(&order.id, verb.clone()).await;
+            let reply = match verb {
+                // They run once for each id, however often they are asked for.
+                Verb::RunHooks { .. } => self.look(&order.id, verb.clone()).await,
+                _ => self.reply(&order.id, verb.clone()).await,
+            };
             let is_under_way = match &reply {
                 Ok(Reply::Done(record)) => record.state == TransactionState::Running,
                 Ok(Reply::Refused(refusal)) => refusal.code == RefusalCode::Busy,

@@ -14,7 +14,7 @@ use patchd_host::clock::Synchronisation;
 use patchd_protocol::control::events::RunProgress;
 use patchd_protocol::executor::{
     ClockWire, DownloadWire, FilesystemWire, ObservedWire, PackageTimingWire, RefusalWire, Request,
-    TransactionKind,
+    SimulationWire, TransactionKind,
 };
 use patchd_protocol::frame::{MAX_REPLY, MAX_REQUEST};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -193,7 +193,27 @@ async fn gates_are_what_the_executor_sees_and_what_the_settings_say() {
     assert_eq!(verbs, [Verb::Observe { digest: Some(digest(&plan())) }, Verb::Observe { digest: None }]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn what_only_looks_is_asked_for_again_when_the_executor_died() {
+    let stage = Place::new().await;
+    let simulated = Reply::Simulated(SimulationWire { changes: vec![], removals: vec![], refusal: None });
+    let read = Reply::ReadBack { installed: vec![] };
+    let looks = [
+        (Effect::LookAtGates { plan: None }, Reply::Observed(seen()), "gates_seen"),
+        (Effect::Simulate { plan: plan() }, simulated, "simulated"),
+        (Effect::ReadBack { packages: vec![] }, read, "read_back"),
+    ];
+    for (effect, reply, expected) in looks {
+        let asked = stage.executor(vec![vec![], vec![], vec![reply]]);
+        assert_eq!(stage.perform(effect).await.code(), expected);
+        assert_eq!(asked.await.unwrap().len(), 3);
+    }
+    let asked = stage.executor(vec![vec![]]);
+    assert_eq!(stage.perform(Effect::Apply(work())).await.code(), "lost", "it may have begun");
+    assert_eq!(asked.await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_executor_that_can_not_be_asked_shuts_the_gates() {
     let stage = Place::new().await;
     let told = stage.perform(Effect::LookAtGates { plan: None }).await;
@@ -283,11 +303,11 @@ async fn hooks_and_repairs_that_a_crash_left_at_work_are_waited_for() {
     let verbs = asked.await.unwrap();
     let names: Vec<_> = verbs.iter().map(|request| request.verb.name()).collect();
     assert_eq!(names, ["repair", "recall", "repair", "recall", "repair", "recall", "repair"]);
-    let hooks = stage.executor(vec![vec![end(TransactionKind::Hooks)]]);
+    let hooks = stage.executor(vec![vec![], vec![end(TransactionKind::Hooks)]]);
     let stage_of = Effect::RunHooks { transaction: "run-1.pre-patch".into(), stage: Stage::PrePatch };
     assert!(matches!(stage.perform(stage_of).await, Event::HooksRun(_)));
     let expected = Verb::RunHooks { transaction: "run-1.pre-patch".into(), stage: HookStage::PrePatch };
-    assert_eq!(hooks.await.unwrap()[0].verb, expected);
+    assert_eq!(hooks.await.unwrap()[1].verb, expected);
 }
 
 #[tokio::test]
