@@ -9,13 +9,14 @@ use xshell::{Shell, cmd};
 use crate::Workspace;
 
 /// Debian packages, each with what needs it.
-const DEBIAN_PACKAGES: [(&str, &str); 8] = [
+const DEBIAN_PACKAGES: [(&str, &str); 9] = [
     ("apt-utils", "apt-ftparchive indexes the repositories of the scenarios"),
     ("gpg", "signs them"),
     ("gpg-agent", "holds the key for gpg"),
     ("lz4", "writes compressed package lists for the readers' tests"),
     ("mmdebstrap", "builds the disposable root"),
     ("python3-venv", "holds the S3 server"),
+    ("strace", "makes the disk fail under the journal"),
     ("xz-utils", "writes compressed package lists for the readers' tests"),
     ("zstd", "writes compressed package lists for the readers' tests"),
 ];
