@@ -97,6 +97,41 @@ impl AptRoot {
         self.overlay.merged.join(path.trim_start_matches('/'))
     }
 
+    /// Lays an empty file system of so many bytes over a directory, for processes that are started from now on.
+    pub fn mount_small(&self, path: &str, bytes: u64) -> Result<()> {
+        let at = self.at(path);
+        std::fs::create_dir_all(&at).with_context(|| format!("making {}", at.display()))?;
+        let options = format!("mode=755,size={bytes}");
+        mount(Some("tmpfs"), &at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
+            .with_context(|| format!("mounting a small file system on {}", at.display()))
+    }
+
+    /// Makes a directory a file system of its own that can't be written, for processes that are started from now on.
+    pub fn mount_read_only(&self, path: &str) -> Result<()> {
+        let at = self.at(path);
+        // Of one directory alone overlayfs makes nothing.
+        let empty = self.memory.part("empty")?;
+        let options = format!("lowerdir={}:{}", at.display(), empty.display());
+        mount(Some("overlay"), &at, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
+            .with_context(|| format!("making {} read-only", at.display()))
+    }
+
+    /// Takes the topmost file system of a directory away, for processes that are started from now on.
+    pub fn unmount(&self, path: &str) -> Result<()> {
+        let at = self.at(path);
+        umount2(&at, MntFlags::MNT_DETACH).with_context(|| format!("unmounting {}", at.display()))
+    }
+
+    /// Leaves so many bytes free on the root's own file system.
+    pub fn leave_free(&self, bytes: u64) -> Result<()> {
+        let directory = self.memory.directory.path();
+        let used = nix::sys::statvfs::statvfs(directory).context("asking how full a root is")?;
+        let used = (used.blocks() - used.blocks_free()) * used.fragment_size();
+        let options = format!("size={}", used + bytes);
+        let none = None::<&str>;
+        mount(none, directory, none, MsFlags::MS_REMOUNT, Some(options.as_str())).context("limiting a root")
+    }
+
     /// Writes a file with its directories. Mode 644.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> Result<()> {
         write(&self.at(path), content.as_ref())

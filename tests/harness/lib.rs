@@ -19,6 +19,7 @@ pub mod place;
 pub mod repository;
 pub mod s3;
 pub mod space;
+pub mod story;
 pub mod supervised;
 pub mod sweep;
 pub mod wait;

@@ -45,6 +45,8 @@ pub struct ToyPackage {
     conffiles: Vec<String>,
     scripts: Vec<(&'static str, String)>,
     control_files: Vec<(&'static str, String)>,
+    /// Where in the package, from where, and with which mode.
+    copies: Vec<(String, PathBuf, u32)>,
 }
 
 impl ToyPackage {
@@ -59,6 +61,7 @@ impl ToyPackage {
             conffiles: Vec::new(),
             scripts: Vec::new(),
             control_files: Vec::new(),
+            copies: Vec::new(),
         }
     }
 
@@ -88,6 +91,12 @@ impl ToyPackage {
     /// Adds a file.
     pub fn file(mut self, path: &str, content: &str) -> Self {
         self.files.push((path.into(), content.into()));
+        self
+    }
+
+    /// Adds a copy of a file of the machine.
+    pub fn copy_of(mut self, path: &str, from: &Path, mode: u32) -> Self {
+        self.copies.push((path.into(), from.into(), mode));
         self
     }
 
@@ -129,6 +138,15 @@ impl ToyPackage {
         for (name, content) in &self.control_files {
             write(&tree.join("DEBIAN").join(name), content.as_bytes())?;
         }
+        for (path, from, mode) in &self.copies {
+            let to = tree.join(path.trim_start_matches('/'));
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+            }
+            std::fs::copy(from, &to).with_context(|| format!("copying {}", from.display()))?;
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(*mode))
+                .with_context(|| format!("setting the mode of {}", to.display()))?;
+        }
         for (script, body) in &self.scripts {
             let path = tree.join("DEBIAN").join(script);
             write(&path, body.as_bytes())?;
@@ -136,7 +154,10 @@ impl ToyPackage {
                 .with_context(|| format!("setting the mode of {}", path.display()))?;
         }
         command::finish(
-            command::command("dpkg-deb").args(["--root-owner-group", "-b"]).arg(&tree).arg(directory),
+            command::command("dpkg-deb")
+                .args(["--root-owner-group", "-Znone", "-b"])
+                .arg(&tree)
+                .arg(directory),
         )?
         .success()?;
         std::fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))
@@ -194,8 +215,23 @@ impl LocalRepository {
         self.publish_with(suite, packages, &[])
     }
 
+    /// Makes `packages` what the suite has, and these archives beside them.
+    pub fn publish_beside(&self, suite: Suite, packages: &[ToyPackage], archives: &[PathBuf]) -> Result<()> {
+        self.publish_all(suite, packages, archives, &[])
+    }
+
     /// The same with more facts in the Release file, such as `("Valid-Until", "Sat, 01 Jan 2022 00:00:00 UTC")`.
     pub fn publish_with(&self, suite: Suite, packages: &[ToyPackage], facts: &[(&str, &str)]) -> Result<()> {
+        self.publish_all(suite, packages, &[], facts)
+    }
+
+    fn publish_all(
+        &self,
+        suite: Suite,
+        packages: &[ToyPackage],
+        archives: &[PathBuf],
+        facts: &[(&str, &str)],
+    ) -> Result<()> {
         let codename = suite.codename();
         let pool = self.directory.join("pool").join(codename);
         let dist = self.directory.join("dists").join(codename);
@@ -205,6 +241,11 @@ impl LocalRepository {
         std::fs::create_dir_all(&pool).with_context(|| format!("making {}", pool.display()))?;
         for package in packages {
             package.build(&pool, &self.directory.join("work"))?;
+        }
+        for archive in archives {
+            let name = archive.file_name().with_context(|| format!("{} is no file", archive.display()))?;
+            std::fs::copy(archive, pool.join(name))
+                .with_context(|| format!("copying {}", archive.display()))?;
         }
         let architecture = architecture()?;
         let index = self.archive(&["packages", &format!("pool/{codename}")])?;

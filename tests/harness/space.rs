@@ -65,7 +65,18 @@ impl Space {
 
     /// A command in it, as root, that keeps no process id of its own: look for it by name.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = command::command("nsenter");
+        self.command_under(&[], arguments)
+    }
+
+    /// The same, started by a program of the machine such as a tracer.
+    pub fn command_under<A: AsRef<OsStr>>(
+        &self,
+        wrapper: &[String],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut words = wrapper.iter().map(String::as_str).chain(["nsenter"]);
+        let mut command = command::command(words.next().unwrap_or("nsenter"));
+        command.args(words);
         command.arg(format!("--target={}", self.init)).args(["--pid", "--mount", "--root", "--wd", "--"]);
         command.args(arguments).env("HOME", "/root");
         command
@@ -74,6 +85,11 @@ impl Space {
     /// Runs a command in it to its end; an error unless it succeeds.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Finished> {
         command::finish(&mut self.command(arguments))?.success()
+    }
+
+    /// A path inside, as its own processes see it.
+    pub fn path_inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.init)).join(path.trim_start_matches('/'))
     }
 
     /// The living processes of this name, the newest first.

@@ -88,7 +88,7 @@ pub struct Supervised<'root> {
     listener: UnixListener,
     executor: Option<Child>,
     patchd: Option<Child>,
-    /// Words before patchd's own: a tracer, a fake clock.
+    /// A program of the machine that starts patchd, with its words: a tracer.
     wrapper: Vec<String>,
     wants_patchd: bool,
     starts: u32,
@@ -120,7 +120,7 @@ impl<'root> Supervised<'root> {
         Arc::clone(&self.space)
     }
 
-    /// From the next start on patchd is started by this program.
+    /// From the next start on patchd is started by this program of the machine.
     pub fn wrap_patchd(&mut self, words: &[&str]) {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
     }
@@ -173,16 +173,14 @@ impl<'root> Supervised<'root> {
             if MOST_STARTS < self.starts {
                 bail!("patchd ended {MOST_STARTS} times:\n{}", self.logs());
             }
-            let words = self.wrapper.clone();
-            let words = words.iter().map(String::as_str);
-            let user = ["setpriv", "--reuid=patchd", "--regid=patchd", "--init-groups", "--"];
-            let line: Vec<&str> = words.chain(user).chain(["/usr/bin/patchd"]).collect();
-            let mut command = self.logged(&line, "/patchd.log")?;
+            let line =
+                ["setpriv", "--reuid=patchd", "--regid=patchd", "--init-groups", "--", "/usr/bin/patchd"];
+            let mut command = self.logged(&self.wrapper, &line, "/patchd.log")?;
             command.env("AWS_EC2_METADATA_DISABLED", "true");
             self.patchd = Some(command.spawn().context("starting patchd")?);
         }
         if is_gone(&mut self.executor)? && self.is_asked_for() {
-            let mut command = self.logged(&[PROGRAM], "/executor.log")?;
+            let mut command = self.logged(&[], &[PROGRAM], "/executor.log")?;
             command.stdin(Stdio::from(OwnedFd::from(self.listener.try_clone()?)));
             self.executor = Some(command.spawn().context("starting the executor")?);
         } else if self.executor.is_some() {
@@ -197,10 +195,10 @@ impl<'root> Supervised<'root> {
         matches!(poll(&mut looked, PollTimeout::from(LOOK)), Ok(1..))
     }
 
-    fn logged(&self, line: &[&str], log: &str) -> Result<Command> {
+    fn logged(&self, wrapper: &[String], line: &[&str], log: &str) -> Result<Command> {
         let log = self.root.at(log);
         let log = File::options().create(true).append(true).open(&log).context("opening a log")?;
-        let mut command = self.space.command(line);
+        let mut command = self.space.command_under(wrapper, line);
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
@@ -238,6 +236,11 @@ impl<'root> Supervised<'root> {
             Ok(String::from_utf8_lossy(&text).into_owned())
         };
         Ok(Finished { line: line.join(" "), status, stdout: read(out)?, stderr: read(err)? })
+    }
+
+    /// A path as the host's own processes see it, mounts and all.
+    pub fn path_inside(&self, path: &str) -> PathBuf {
+        self.space.path_inside(path)
     }
 
     fn socket(&self) -> PathBuf {

@@ -65,8 +65,8 @@ pub struct Ended {
     pub logs: String,
 }
 
-/// A run without a kill, with the events of every watch.
-pub fn reference(world: &SealedRoot) -> Result<(Seen, BTreeMap<Watch, u64>)> {
+/// A run without a kill, with the events of every watch and what the programs said.
+pub fn reference(world: &SealedRoot) -> Result<(Seen, BTreeMap<Watch, u64>, String)> {
     let root = world.fresh()?;
     let mut host = Supervised::start(&root)?;
     let traps = Watch::ALL.map(|watch| Trap::counting(&root, watch).map(|trap| (watch, trap)));
@@ -77,7 +77,7 @@ pub fn reference(world: &SealedRoot) -> Result<(Seen, BTreeMap<Watch, u64>)> {
         let (watch, trap) = trap?;
         points.insert(watch, trap.end()?.events);
     }
-    Ok((see(&host)?, points))
+    Ok((see(&host)?, points, host.logs()))
 }
 
 /// A run with a kill.

@@ -32,10 +32,11 @@ impl Sweep {
     /// Makes the world and has the reference run go through it.
     pub fn prepare() -> Result<Self> {
         let world = world::make(1)?;
-        let (seen, points) = case::reference(&world)?;
-        let findings = verdict::judge(&world::ideal(), &seen.states, &seen, false);
-        if !findings.is_clean() {
-            bail!("the run is wrong without any kill: {findings:#?}\n{seen:#?}");
+        let (seen, points, logs) = case::reference(&world)?;
+        let findings = verdict::judge(&world::ideal(), &world::reached(), &seen, false);
+        if !findings.is_clean() || !findings.short.is_empty() {
+            let runs = seen.reports.iter().map(|report| &report.run).collect::<Vec<_>>();
+            bail!("the run is wrong without any kill: {findings:#?}\n{logs}\n{runs:#?}");
         }
         Ok(Self { world, points, states: seen.states })
     }

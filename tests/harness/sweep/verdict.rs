@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patchd_protocol::control::{RunPhase, RunSummary};
 use patchd_protocol::executor::TransactionRecord;
-use patchd_protocol::report::native::{
-    AssessmentWire, ChangeWire, ComplianceWire, ReportDocument, TransactionKindWire,
-};
+use patchd_protocol::report::native::{ChangeWire, ComplianceWire, ReportDocument, TransactionKindWire};
 use patchd_protocol::words::{PatchStateWire, VerdictWire};
 
 /// What there is to see of a host when its run is over.
@@ -153,7 +151,8 @@ fn find_lies(ideal: &BTreeMap<String, String>, seen: &Seen, lies: &mut Vec<Strin
     if let (true, Some((name, state))) = (is_told, broken) {
         lies.push(format!("the run is told to have succeeded, and {name} is {state}"));
     }
-    if seen.left_journal != 0 && newest.assessment == AssessmentWire::Complete {
+    let is_cut_told = newest.problems.iter().any(|problem| problem.code == "interrupted");
+    if seen.left_journal != 0 && !is_cut_told {
         lies.push(format!("dpkg left {} changes unfolded, and no word of it", seen.left_journal));
     }
 }

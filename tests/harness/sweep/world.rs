@@ -10,7 +10,7 @@ use crate::apt_root::{AptRoot, SealedRoot};
 use crate::binaries::Binaries;
 use crate::repository::{LocalRepository, Suite, ToyPackage};
 
-/// This machine's clock is its own affair, and windows are open at any time of day.
+/// Of a lab whose machine keeps its clock as it likes. Windows that are always open say the same already.
 pub const CONFIG: &str = "[clock]\nrequire_synchronised = false\n";
 
 /// Who waits for files of others, and says how often it was told of some.
@@ -70,6 +70,14 @@ pub fn ideal() -> BTreeMap<String, String> {
     names.iter().map(|package| (package.name().to_owned(), "1.1|install ok installed".to_owned())).collect()
 }
 
+/// Where a run that nobody kills gets: one package is held, and one can't be configured.
+pub fn reached() -> BTreeMap<String, String> {
+    let mut states = ideal();
+    states.insert("lab-held".into(), "1.0|hold ok installed".into());
+    states.insert("lab-broken".into(), "1.1|install ok half-configured".into());
+    states
+}
+
 /// Makes the world and seals it.
 pub fn make(sleep: u32) -> Result<SealedRoot> {
     let root = AptRoot::fresh()?;
@@ -82,7 +90,7 @@ pub fn make(sleep: u32) -> Result<SealedRoot> {
     root.write("/etc/lab-conffile.conf", "value = mine\n")?;
     repository.publish(Suite::Security, &fixes(sleep))?;
     root.install_binaries(&Binaries::find()?)?;
-    root.write("/etc/patchd/patchd.toml", format!("{CONFIG}{ALWAYS_OPEN}"))?;
+    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
     // A run whose own refresh is cut knows of the fixes all the same.
     root.run(["apt-get", "update"])?;
     // What is counted is what the run does.
