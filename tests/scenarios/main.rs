@@ -1,6 +1,7 @@
 //! The scenarios: what an operator does, with real parts. One module a theme; what they share is in the harness.
 
 mod apply;
+mod apply_steps;
 mod bad_input;
 mod daemon;
 mod executor;
@@ -13,6 +14,7 @@ mod executor_plans;
 mod executor_policy;
 mod executor_progress;
 mod executor_repair;
+mod faults;
 mod imds;
 mod live_view;
 mod once;
@@ -20,6 +22,7 @@ mod s3;
 mod s3_requests;
 mod scan;
 mod schemas;
+mod self_upgrade;
 mod sweep;
 mod toys;
 mod units;
