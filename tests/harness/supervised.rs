@@ -341,7 +341,7 @@ fn collect(directory: &std::path::Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The time since the machine started.
-pub(crate) fn monotonic() -> Duration {
+pub fn monotonic() -> Duration {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     now.map(Duration::from).unwrap_or_default()
 }

@@ -29,11 +29,12 @@ enum Subject {
     Inventory,
     Scan,
     Daemon,
+    Apply,
     Size,
 }
 
 impl Subject {
-    const ALL: [Self; 4] = [Self::Inventory, Self::Scan, Self::Daemon, Self::Size];
+    const ALL: [Self; 5] = [Self::Inventory, Self::Scan, Self::Daemon, Self::Apply, Self::Size];
 }
 
 struct Bench {
@@ -70,6 +71,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()
             Subject::Inventory => inventory(&bench),
             Subject::Scan => scan(&bench),
             Subject::Daemon => daemon::idle(&bench),
+            Subject::Apply => apply(&shell, &bench),
             Subject::Size => size(&bench),
         };
         if let Err(error) = measured {
@@ -197,6 +199,13 @@ fn package_lists() -> Result<Vec<PackageList>> {
         bail!("this machine has no package lists; run `apt-get update` first");
     }
     Ok(lists)
+}
+
+/// In disposable roots, by a program of the tests: a machine's own packages are no matter for a benchmark.
+fn apply(shell: &Shell, bench: &Bench) -> Result<()> {
+    cmd!(shell, "cargo build --release --locked -p patchd-tests --bin apply-cost").run()?;
+    let program = bench.binary("apply-cost");
+    Ok(cmd!(shell, "{program}").run()?)
 }
 
 fn size(bench: &Bench) -> Result<()> {
