@@ -1,6 +1,8 @@
 //! A host with the agent on it, as its packages would lay it out, and its reports as S3 has them.
 
 use std::process::Command;
+use std::sync::OnceLock;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -12,9 +14,20 @@ use crate::place;
 use crate::repository::{LocalRepository, Suite, ToyPackage};
 use crate::s3::{BUCKET, HOST, S3Server};
 
-/// Two windows that overlap, so that at no time of day a cutoff is near.
-pub const ALWAYS_OPEN: &str = "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"one\"\nschedule = \"daily 00:00 +24h\"\n\
-                               [[window]]\nname = \"two\"\nschedule = \"daily 12:00 +24h\"\n";
+/// Two windows that overlap: at no time of day one has only just opened, where hosts wait for their turn, or a cutoff is
+/// near.
+pub fn always_open() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let hour = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 3_600 % 24);
+        let window = |name: &str, ago: u64| {
+            let opened = (hour + 24 - ago) % 24;
+            format!("[[window]]\nname = \"{name}\"\nschedule = \"daily {opened:02}:00 +24h\"\n")
+        };
+        format!("[clock]\nrequire_synchronised = false\n{}{}", window("one", 6), window("two", 18))
+    })
+}
+
 /// Open for a second of a day.
 pub const SHUT: &str = "[[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";
 

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use patchd_tests::agent_host::ALWAYS_OPEN;
+use patchd_tests::agent_host::always_open;
 use patchd_tests::apt_root::{AptRoot, SealedRoot};
 use patchd_tests::binaries::Binaries;
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
@@ -40,7 +40,7 @@ fn world() -> Result<SealedRoot> {
     repository.publish(Suite::Security, &toys("1.1"))?;
     root.run(["apt-get", "update"])?;
     root.install_binaries(&Binaries::find()?)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+    root.write("/etc/patchd/patchd.toml", always_open())?;
     root.seal()
 }
 

@@ -6,7 +6,7 @@ use patchd_protocol::control::{RunAnswer, RunPhase, RunSummary};
 use patchd_protocol::report::native::{ReportDocument, RunWire, SetbackWire, TransactionKindWire};
 use serde_json::{Value, json};
 
-use crate::agent_host::{ALWAYS_OPEN, AgentHost};
+use crate::agent_host::{AgentHost, always_open};
 use crate::repository::ToyPackage;
 use crate::supervised::Supervised;
 
@@ -16,7 +16,7 @@ const PATIENCE: u64 = 120;
 /// Packages at 1.0, and this beside the configuration of a lab.
 pub fn host(packages: &[ToyPackage], more: &str) -> Result<AgentHost> {
     let host = AgentHost::build(packages)?;
-    host.root.write("/etc/patchd/patchd.toml", format!("{more}\n{ALWAYS_OPEN}"))?;
+    host.root.write("/etc/patchd/patchd.toml", format!("{more}\n{}", always_open()))?;
     Ok(host)
 }
 

@@ -2,7 +2,7 @@
 //! real S3 server. What the report says is held against dpkg, before and after.
 
 use anyhow::{Context, Result};
-use patchd_tests::agent_host::{ALWAYS_OPEN, AgentHost, SHUT, latest_report, reports};
+use patchd_tests::agent_host::{AgentHost, SHUT, always_open, latest_report, reports};
 use patchd_tests::command::{self, Finished};
 use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::repository::ToyPackage;
@@ -82,7 +82,7 @@ fn dpkg_lines(host: &AgentHost) -> Result<usize> {
 
 #[test]
 fn in_an_open_window_the_host_becomes_compliant_once_and_the_proof_lies_in_s3() -> Result<()> {
-    let Some((host, server)) = waiting_host(ALWAYS_OPEN)? else { return Ok(()) };
+    let Some((host, server)) = waiting_host(always_open())? else { return Ok(()) };
     let finished = apply(&host)?.success()?;
     let report = latest_report(&server).with_context(|| format!("{finished:?}"))?;
     assert_eq!(report.get("operation").and_then(Value::as_str), Some("apply"));
@@ -137,7 +137,7 @@ fn outside_its_window_a_host_is_told_of_and_left_alone() -> Result<()> {
 
 #[test]
 fn one_package_that_fails_is_named_and_the_others_are_done() -> Result<()> {
-    let Some((host, server)) = waiting_host(ALWAYS_OPEN)? else { return Ok(()) };
+    let Some((host, server)) = waiting_host(always_open())? else { return Ok(()) };
     let mut broken = fixes();
     broken.retain(|package| package.name() != "lab-grows");
     broken.push(ToyPackage::new("lab-grows", "1.1").script("postinst", "exit 1"));
@@ -157,7 +157,7 @@ fn one_package_that_fails_is_named_and_the_others_are_done() -> Result<()> {
 
 #[test]
 fn a_scan_reaches_s3_and_changes_nothing() -> Result<()> {
-    let Some((host, server)) = waiting_host(ALWAYS_OPEN)? else { return Ok(()) };
+    let Some((host, server)) = waiting_host(always_open())? else { return Ok(()) };
     let lines = dpkg_lines(&host)?;
     command::finish(&mut host.command(&["patchd", "once", "scan"]))?.success()?;
     assert_eq!(dpkg_lines(&host)?, lines);

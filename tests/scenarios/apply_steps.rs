@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use patchd_protocol::control::RunOutcome;
-use patchd_tests::agent_host::ALWAYS_OPEN;
+use patchd_tests::agent_host::always_open;
 use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::repository::{Suite, ToyPackage};
 use patchd_tests::story;
@@ -258,7 +258,7 @@ fn a_paused_or_frozen_host_says_so_and_changes_nothing() -> Result<()> {
 
     let freeze = "[[freeze]]\nname = \"holidays\"\nfrom = 2020-01-01T00:00:00Z\nuntil = 2100-01-01T00:00:00Z\n\
                   reason = \"nobody is at work\"\n";
-    host.root.write("/etc/patchd/patchd.toml", format!("{freeze}{ALWAYS_OPEN}"))?;
+    host.root.write("/etc/patchd/patchd.toml", format!("{freeze}{}", always_open()))?;
     at_work.kill(Target::Patchd);
     at_work.start_patchd()?;
     let told = story::apply(&mut at_work)?;
@@ -270,7 +270,7 @@ fn a_paused_or_frozen_host_says_so_and_changes_nothing() -> Result<()> {
     );
     assert_eq!(host.root.dpkg("lab-0")?, "1.0|install ok installed");
 
-    host.root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+    host.root.write("/etc/patchd/patchd.toml", always_open())?;
     at_work.kill(Target::Patchd);
     at_work.start_patchd()?;
     assert_eq!(story::apply(&mut at_work)?.done()?, ["lab-0 1.0 1.1"]);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use patchd_tests::agent_host::{ALWAYS_OPEN, AgentHost, reports};
+use patchd_tests::agent_host::{AgentHost, always_open, reports};
 use patchd_tests::command;
 use patchd_tests::fake_http::{FakeHttp, Reply};
 use patchd_tests::outcome::is_root_or_skipped;
@@ -205,7 +205,7 @@ fn an_opening_window_makes_the_daemon_apply() -> Result<()> {
     }
     let Some(server) = S3Server::start_or_skipped()? else { return Ok(()) };
     let host = waiting_host(&server.url())?;
-    host.configure(&server.url(), ALWAYS_OPEN)?;
+    host.configure(&server.url(), always_open())?;
     let daemon = Daemon::start(&host)?;
     let is_done = || Ok((host.root.dpkg("lab-plain")? == "1.1|install ok installed").then_some(()));
     wait::until("the fix", 60, is_done).with_context(|| host.root.read("/patchd.log").unwrap_or_default())?;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use patchd_protocol::control::RunOutcome;
-use patchd_tests::agent_host::{ALWAYS_OPEN, AgentHost};
+use patchd_tests::agent_host::{AgentHost, always_open};
 use patchd_tests::outcome::{is_root_or_skipped, skipped};
 use patchd_tests::repository::ToyPackage;
 use patchd_tests::story::{self, Told};
@@ -302,7 +302,7 @@ fn a_clock_that_is_not_synchronised_opens_no_window() -> Result<()> {
         return Ok(());
     }
     let host = host()?;
-    host.root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN.replace("= false", "= true"))?;
+    host.root.write("/etc/patchd/patchd.toml", always_open().replace("= false", "= true"))?;
     let mut at_work = Supervised::start(&host.root)?;
     story::settle(&mut at_work)?;
     let status = at_work.status()?;

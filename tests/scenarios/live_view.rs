@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use patchd_protocol::control::RunPhase;
-use patchd_tests::agent_host::{ALWAYS_OPEN, AgentHost, SHUT};
+use patchd_tests::agent_host::{AgentHost, SHUT, always_open};
 use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::repository::ToyPackage;
 use patchd_tests::supervised::{Supervised, Target};
@@ -43,7 +43,7 @@ fn versions(host: &AgentHost) -> Result<Vec<String>> {
 
 #[test]
 fn a_plan_is_shown_kept_and_applied_as_it_was() -> Result<()> {
-    let Some(host) = host(ALWAYS_OPEN)? else { return Ok(()) };
+    let Some(host) = host(always_open())? else { return Ok(()) };
     let mut at_work = at_work(&host)?;
     let before = versions(&host)?;
     let page = at_work.run(&["patchctl", "plan"])?.success()?.stdout;
@@ -70,7 +70,7 @@ fn a_plan_is_shown_kept_and_applied_as_it_was() -> Result<()> {
 
 #[test]
 fn who_watches_sees_the_end_although_the_daemon_died_on_the_way() -> Result<()> {
-    let Some(host) = host(ALWAYS_OPEN)? else { return Ok(()) };
+    let Some(host) = host(always_open())? else { return Ok(()) };
     let mut at_work = at_work(&host)?;
     let log = host.root.at("/watched.log");
     let file = std::fs::File::create(&log)?;

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use patchd_tests::agent_host::ALWAYS_OPEN;
+use patchd_tests::agent_host::always_open;
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::binaries::Binaries;
 use patchd_tests::booted::Booted;
@@ -98,7 +98,7 @@ fn check(repack: &[&str]) -> Result<()> {
     let archives = std::fs::read_dir(root.at("/srv/repack")).into_iter().flatten();
     let archives: Vec<PathBuf> = archives.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     repository.publish_beside(Suite::Security, &with("1.1")?, &archives)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+    root.write("/etc/patchd/patchd.toml", always_open())?;
 
     let booted = Booted::boot(&root)?;
     let told = || booted.journal();

@@ -1,7 +1,7 @@
 //! The units as systemd runs them: a booted root, the packages' files in their places, and the sandbox in force.
 
 use anyhow::{Context, Result};
-use patchd_tests::agent_host::{ALWAYS_OPEN, install_units};
+use patchd_tests::agent_host::{always_open, install_units};
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
 use patchd_tests::command;
@@ -52,7 +52,7 @@ fn systemd_starts_the_daemon_which_has_the_root_helper_apply() -> Result<()> {
     root.run(["apt-get", "install", "-y", "lab-plain"])?;
     repository.publish(Suite::Security, &[ToyPackage::new("lab-plain", "1.1")])?;
     install_units(&root)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+    root.write("/etc/patchd/patchd.toml", always_open())?;
 
     let booted = Booted::boot(&root)?;
     let show = |unit: &str, property: &str| -> Result<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::agent_host::ALWAYS_OPEN;
+use crate::agent_host::always_open;
 use crate::apt_root::{AptRoot, SealedRoot};
 use crate::binaries::Binaries;
 use crate::repository::{LocalRepository, Suite, ToyPackage};
@@ -90,7 +90,7 @@ pub fn make(sleep: u32) -> Result<SealedRoot> {
     root.write("/etc/lab-conffile.conf", "value = mine\n")?;
     repository.publish(Suite::Security, &fixes(sleep))?;
     root.install_binaries(&Binaries::find()?)?;
-    root.write("/etc/patchd/patchd.toml", ALWAYS_OPEN)?;
+    root.write("/etc/patchd/patchd.toml", always_open())?;
     // A run whose own refresh is cut knows of the fixes all the same.
     root.run(["apt-get", "update"])?;
     // What is counted is what the run does.
