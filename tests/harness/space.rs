@@ -87,6 +87,19 @@ impl Space {
         command::finish(&mut self.command(arguments))?.success()
     }
 
+    /// Lays one file of the root over another, for the processes inside; without the first, takes it away again. The
+    /// machine's own programs do it: the root may have none.
+    pub fn lay_over(&self, root: &AptRoot, file: Option<&str>, place: &str) -> Result<()> {
+        let mut command = command::command("nsenter");
+        command.arg(format!("--target={}", self.init)).args(["--mount", "--"]);
+        match file {
+            Some(file) => command.args(["mount", "--bind"]).arg(root.at(file)),
+            None => command.arg("umount"),
+        };
+        command::finish(command.arg(root.at(place)))?.success()?;
+        Ok(())
+    }
+
     /// A path inside, as its own processes see it.
     pub fn path_inside(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.init)).join(path.trim_start_matches('/'))

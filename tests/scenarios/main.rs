@@ -1,6 +1,7 @@
 //! The scenarios: what an operator does, with real parts. One module a theme; what they share is in the harness.
 
 mod apply;
+mod apply_guards;
 mod apply_steps;
 mod bad_input;
 mod daemon;
