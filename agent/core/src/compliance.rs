@@ -4,7 +4,9 @@
 
 use jiff::Timestamp;
 
-use crate::baseline::{Baseline, ComplianceLevel, Facts};
+use crate::baseline::first_seen::FirstSeen;
+use crate::baseline::subject::{Facts, Subject, Traits};
+use crate::baseline::{Baseline, ComplianceLevel};
 use crate::inventory::{InstalledPackage, Inventory};
 use crate::offer::{KeptBack, Offer, Offers, PackageOffers, Phase, Repository};
 use crate::package::{PackageId, Version};
@@ -159,23 +161,30 @@ pub struct Judgement {
     pub non_compliant_severity: Option<ComplianceLevel>,
 }
 
-/// Judges every installed package of `inventory` against `baseline`.
-pub fn judge(
-    inventory: &Inventory,
-    offers: &Offers,
-    baseline: &Baseline,
-    product: &str,
-    window: &Verdict,
-) -> Judgement {
-    let bench = Bench { inventory, offers, baseline, product, window };
-    let mut items = Vec::with_capacity(inventory.packages.len());
+/// What a judgement goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    pub inventory: &'a Inventory,
+    pub offers: &'a Offers,
+    pub baseline: &'a Baseline,
+    /// The host's product: `Debian12`.
+    pub product: &'a str,
+    pub window: &'a Verdict,
+    /// The instant that delays are counted to.
+    pub now: Timestamp,
+    pub first_seen: &'a FirstSeen,
+}
+
+/// Judges every installed package against the baseline.
+pub fn judge(case: &Case<'_>) -> Judgement {
+    let mut items = Vec::with_capacity(case.inventory.packages.len());
     let mut updates = Vec::new();
-    for package in &inventory.packages {
-        let (item, update) = bench.judge_one(package);
+    for package in &case.inventory.packages {
+        let (item, update) = case.judge_one(package);
         items.push(item);
         updates.extend(update);
     }
-    let counts = count(&items, bench.not_applicable());
+    let counts = count(&items, case.not_applicable());
     let non_compliant_severity = items
         .iter()
         .filter(|item| !item.state.is_compliant())
@@ -184,23 +193,16 @@ pub fn judge(
     Judgement { items, updates, counts, non_compliant_severity }
 }
 
-/// What every verdict of one judgement looks at.
-struct Bench<'a> {
-    inventory: &'a Inventory,
-    offers: &'a Offers,
-    baseline: &'a Baseline,
-    product: &'a str,
-    window: &'a Verdict,
-}
-
-impl Bench<'_> {
-    fn level(&self, offer: &Offer) -> Option<ComplianceLevel> {
-        self.baseline.approves(&Facts {
-            product: self.product,
+impl Case<'_> {
+    fn level(&self, package: &PackageId, offer: &Offer) -> Option<ComplianceLevel> {
+        let traits = Traits::Deb {
             priority: offer.priority.as_deref(),
             section: offer.section.as_deref(),
             is_security: self.offers.is_security(offer),
-        })
+            first_seen: self.first_seen.get(package, &offer.version),
+        };
+        let facts = Facts { product: self.product, traits };
+        self.baseline.decide(&Subject { package, version: &offer.version, facts }, self.now).level()
     }
 
     fn judge_one(&self, package: &InstalledPackage) -> (ComplianceItem, Option<Update>) {
@@ -213,11 +215,11 @@ impl Bench<'_> {
             .iter()
             .filter(is_newer)
             .filter(|offer| offer.phase == Phase::Open)
-            .find_map(|offer| Some((offer, self.level(offer)?)));
+            .find_map(|offer| Some((offer, self.level(&package.id, offer)?)));
         let current = offers
             .iter()
             .filter(|offer| offer.version == package.version)
-            .find_map(|offer| Some((offer, self.level(offer)?)));
+            .find_map(|offer| Some((offer, self.level(&package.id, offer)?)));
         let update = known.and_then(|known| self.update(package, known, approved.map(|(offer, _)| offer)));
         let (state, judged) = match (approved, current) {
             (Some(found), _) => (PatchState::Missing, Some(found)),
@@ -311,13 +313,13 @@ impl Bench<'_> {
     /// How many packages match the baseline and are not installed: counted, never itemised.
     fn not_applicable(&self) -> u64 {
         let matching = self.offers.not_installed.iter().filter(|(class, _)| {
-            let facts = Facts {
-                product: self.product,
+            let traits = Traits::Deb {
                 priority: class.priority.as_deref(),
                 section: class.section.as_deref(),
                 is_security: class.is_security,
+                first_seen: None,
             };
-            self.baseline.approves(&facts).is_some()
+            self.baseline.approves_unlisted(&Facts { product: self.product, traits }, self.now)
         });
         matching.map(|(_, number)| number).sum()
     }

@@ -4,6 +4,7 @@
 //! No wire format lives here either: those are in `patchd-protocol`, converted by hand.
 #![forbid(unsafe_code)]
 
+pub mod advisory;
 pub mod baseline;
 pub mod compliance;
 pub mod gate;

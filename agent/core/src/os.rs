@@ -1,5 +1,7 @@
 //! Which operating system a host runs, by what it says of itself and by which package manager it has.
 
+use crate::baseline::system::OperatingSystem;
+
 /// What os-release(5) says, unquoted. Absent keys are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OsRelease {
@@ -10,35 +12,37 @@ pub struct OsRelease {
     pub pretty_name: String,
 }
 
-/// The families that have a built-in baseline of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    Debian,
-    Ubuntu,
-    Raspbian,
-}
-
-impl Family {
-    /// The family of an apt host. A derivative counts as what it is like; one that names neither counts as Debian,
+impl OsRelease {
+    /// What an apt host counts as. A derivative counts as what it is like; one that names neither counts as Debian,
     /// since its package manager does.
-    pub fn of_apt_host(os: &OsRelease) -> Self {
-        let words = || std::iter::once(os.id.as_str()).chain(os.id_like.iter().map(String::as_str));
-        if os.id == "raspbian" {
-            Self::Raspbian
+    pub fn system_of_apt_host(&self) -> OperatingSystem {
+        let words = || std::iter::once(self.id.as_str()).chain(self.id_like.iter().map(String::as_str));
+        if self.id == "raspbian" {
+            OperatingSystem::Raspbian
         } else if words().any(|word| word == "ubuntu") {
-            Self::Ubuntu
+            OperatingSystem::Ubuntu
         } else {
-            Self::Debian
+            OperatingSystem::Debian
         }
     }
 
     /// The value of Patch Manager's `PRODUCT` filter for this host: `Debian12`, `Ubuntu22.04`.
-    pub fn product(self, os: &OsRelease) -> String {
-        let name = match self {
-            Self::Debian => "Debian",
-            Self::Ubuntu => "Ubuntu",
-            Self::Raspbian => "Raspbian",
+    pub fn product(&self, system: OperatingSystem) -> String {
+        let name = match system {
+            OperatingSystem::AmazonLinux
+            | OperatingSystem::AmazonLinux2
+            | OperatingSystem::AmazonLinux2022
+            | OperatingSystem::AmazonLinux2023 => "AmazonLinux",
+            OperatingSystem::Ubuntu => "Ubuntu",
+            OperatingSystem::Debian => "Debian",
+            OperatingSystem::Raspbian => "Raspbian",
+            OperatingSystem::RedHatEnterpriseLinux => "RedhatEnterpriseLinux",
+            OperatingSystem::CentOs => "CentOS",
+            OperatingSystem::OracleLinux => "OracleLinux",
+            OperatingSystem::RockyLinux => "RockyLinux",
+            OperatingSystem::AlmaLinux => "AlmaLinux",
+            OperatingSystem::Suse => "Suse",
         };
-        format!("{name}{}", os.version_id)
+        format!("{name}{}", self.version_id)
     }
 }

@@ -4,9 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::baseline::Baseline;
-use patchd_core::compliance::judge;
+use patchd_core::baseline::first_seen::FirstSeen;
+use patchd_core::compliance::{Case, judge};
 use patchd_core::inventory::Inventory;
-use patchd_core::os::Family;
 use patchd_core::problem::Problem;
 use patchd_core::report::{HostFacts, Operation, Report, RunRecord};
 use patchd_core::window::{Window, verdict};
@@ -56,11 +56,17 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     let offers = read_offers(root, &inventory, started_at, &options);
     let mut host_problems = ProblemList::new("host");
     let host = read_facts(root, &inventory, &request, &mut host_problems);
-    let family = Family::of_apt_host(&host.os);
-    let baseline = Baseline::builtin(family);
-    let product = family.product(&host.os);
-    let windows = verdict(request.windows, started_at);
-    let judgement = judge(&inventory, &offers, &baseline, &product, &windows);
+    let system = host.os.system_of_apt_host();
+    let baseline = Baseline::builtin(system);
+    let judgement = judge(&Case {
+        inventory: &inventory,
+        offers: &offers,
+        baseline: &baseline,
+        product: &host.os.product(system),
+        window: &verdict(request.windows, started_at),
+        now: started_at,
+        first_seen: &FirstSeen::default(),
+    });
     let mut problems = request.problems;
     problems.extend(host_problems.into_problems());
     Report {

@@ -1,9 +1,9 @@
 //! The decision table of `judge`, one row a test.
 
 use super::*;
+use crate::baseline::system::OperatingSystem;
 use crate::inventory::{DpkgState, Mark, Want};
 use crate::offer::{Method, NotInstalledClass, RepositoryId, Trust};
-use crate::os::Family;
 use crate::package::{Architecture, PackageName, SourcePackage};
 use crate::version::VersionScheme;
 use crate::window::Occurrence;
@@ -38,13 +38,13 @@ fn repository(suite: &str, is_security: bool) -> Repository {
 }
 
 /// One host with one package.
-struct Case {
+struct OneHost {
     inventory: Inventory,
     offers: Offers,
     window: Verdict,
 }
 
-impl Case {
+impl OneHost {
     fn installed(installed: &str) -> Self {
         let package = InstalledPackage {
             id: id("openssl"),
@@ -113,8 +113,15 @@ impl Case {
     }
 
     fn judge(&self) -> Judgement {
-        let baseline = Baseline::builtin(Family::Debian);
-        judge(&self.inventory, &self.offers, &baseline, "Debian12", &self.window)
+        judge(&Case {
+            inventory: &self.inventory,
+            offers: &self.offers,
+            baseline: &Baseline::builtin(OperatingSystem::Debian),
+            product: "Debian12",
+            window: &self.window,
+            now: "2026-11-23T00:00:00Z".parse().unwrap(),
+            first_seen: &FirstSeen::default(),
+        })
     }
 
     #[track_caller]
@@ -129,18 +136,18 @@ impl Case {
 
 #[test]
 fn a_security_version_that_is_installed_counts_as_installed() {
-    Case::installed("1.1").offered("1.1", &[SECURITY]).check(PatchState::Installed, None);
+    OneHost::installed("1.1").offered("1.1", &[SECURITY]).check(PatchState::Installed, None);
 }
 
 #[test]
 fn a_version_that_no_rule_approves_is_other() {
-    Case::installed("1.1").offered("1.1", &[MAIN]).check(PatchState::InstalledOther, None);
-    Case::installed("1.1").check(PatchState::InstalledOther, None);
+    OneHost::installed("1.1").offered("1.1", &[MAIN]).check(PatchState::InstalledOther, None);
+    OneHost::installed("1.1").check(PatchState::InstalledOther, None);
 }
 
 #[test]
 fn a_newer_security_version_is_missing_and_says_why() {
-    let case = Case::installed("1.0").offered("1.1", &[SECURITY]).offered("1.0", &[MAIN]);
+    let case = OneHost::installed("1.0").offered("1.1", &[SECURITY]).offered("1.0", &[MAIN]);
     let judgement = case.check(PatchState::Missing, Some("no_window"));
     assert_eq!(judgement.counts.missing, 1);
     assert_eq!(judgement.counts.security_non_compliant, 1);
@@ -151,13 +158,13 @@ fn a_newer_security_version_is_missing_and_says_why() {
 
 #[test]
 fn the_origin_of_a_security_version_is_the_security_source() {
-    let judgement = Case::installed("1.0").offered("1.1", &[MAIN, SECURITY]).judge();
+    let judgement = OneHost::installed("1.0").offered("1.1", &[MAIN, SECURITY]).judge();
     assert_eq!(judgement.updates[0].origin, "Debian:12/stable-security");
 }
 
 #[test]
 fn a_newer_version_from_elsewhere_waits_for_approval_and_is_compliant() {
-    let judgement = Case::installed("1.0")
+    let judgement = OneHost::installed("1.0")
         .offered("1.1", &[MAIN])
         .check(PatchState::InstalledOther, Some("not_approved"));
     assert_eq!(judgement.non_compliant_severity, None);
@@ -166,7 +173,7 @@ fn a_newer_version_from_elsewhere_waits_for_approval_and_is_compliant() {
 
 #[test]
 fn the_approved_version_can_be_older_than_the_candidate() {
-    let judgement = Case::installed("1.0")
+    let judgement = OneHost::installed("1.0")
         .offered("2.0", &[MAIN])
         .offered("1.1", &[SECURITY])
         .check(PatchState::Missing, Some("no_window"));
@@ -176,19 +183,19 @@ fn the_approved_version_can_be_older_than_the_candidate() {
 
 #[test]
 fn a_hold_is_the_first_reason_and_leaves_the_patch_missing() {
-    let mut case = Case::installed("1.0").offered("1.1", &[SECURITY]);
+    let mut case = OneHost::installed("1.0").offered("1.1", &[SECURITY]);
     case.inventory.packages[0].state.want = Want::Hold;
     case.check(PatchState::Missing, Some("held"));
 }
 
 #[test]
 fn what_preferences_keep_below_the_approved_version_is_pinned() {
-    let case = Case::installed("1.0").offered("1.1", &[SECURITY]).offered("1.0", &[MAIN]).with(|known| {
+    let case = OneHost::installed("1.0").offered("1.1", &[SECURITY]).offered("1.0", &[MAIN]).with(|known| {
         known.candidate = Some(1);
         known.is_upgradable = false;
     });
     case.check(PatchState::Missing, Some("pinned"));
-    Case::installed("1.0")
+    OneHost::installed("1.0")
         .offered("1.1", &[SECURITY])
         .with(|known| {
             known.candidate = None;
@@ -199,7 +206,7 @@ fn what_preferences_keep_below_the_approved_version_is_pinned() {
 
 #[test]
 fn a_phased_update_is_not_missing_before_its_turn() {
-    Case::installed("1.0")
+    OneHost::installed("1.0")
         .offered("1.1", &[SECURITY])
         .with(|known| {
             known.offers[0].phase = Phase::Waiting { percentage: 10 };
@@ -211,7 +218,7 @@ fn a_phased_update_is_not_missing_before_its_turn() {
 #[test]
 fn what_the_package_manager_keeps_back_says_so() {
     let kept = |kept_back: KeptBack| {
-        Case::installed("1.0").offered("1.1", &[SECURITY]).with(|known| known.kept_back = Some(kept_back))
+        OneHost::installed("1.0").offered("1.1", &[SECURITY]).with(|known| known.kept_back = Some(kept_back))
     };
     kept(KeptBack::Dependency { on: Some("libx (>= 2)".into()) })
         .check(PatchState::Missing, Some("dependency"));
@@ -228,7 +235,7 @@ fn windows_decide_whether_it_is_ready_or_waits() {
         end: at("2026-11-29T04:00:00Z"),
         name: "night".into(),
     };
-    let mut case = Case::installed("1.0").offered("1.1", &[SECURITY]);
+    let mut case = OneHost::installed("1.0").offered("1.1", &[SECURITY]);
     case.window = Verdict::Shut { next: Some(occurrence.clone()) };
     let judgement = case.check(PatchState::Missing, Some("outside_window"));
     assert_eq!(judgement.updates[0].reason.sentence(), "waits for the window of 2026-11-29T01:00:00Z");
@@ -238,7 +245,7 @@ fn windows_decide_whether_it_is_ready_or_waits() {
 
 #[test]
 fn packages_that_are_not_installed_are_counted_if_the_baseline_asks_for_them() {
-    let mut case = Case::installed("1.0");
+    let mut case = OneHost::installed("1.0");
     let class =
         |is_security| NotInstalledClass { is_security, priority: Some("optional".into()), section: None };
     case.offers.not_installed.insert(class(true), 7);
