@@ -10,6 +10,7 @@ use crate::baseline::{Baseline, ComplianceLevel};
 use crate::inventory::{InstalledPackage, Inventory};
 use crate::offer::{KeptBack, Offer, Offers, PackageOffers, Phase, Repository};
 use crate::package::{PackageId, Version};
+use crate::pending::Pending;
 use crate::window::Verdict;
 
 /// Patch Manager's state of one patch.
@@ -41,7 +42,7 @@ impl PatchState {
     }
 }
 
-/// Why a package is not at its candidate. One cause each, the first that holds in this order.
+/// Why a package is not at its candidate, or is and does not run yet. One cause each, the first that holds in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitReason {
     /// The administrator put it on hold.
@@ -64,6 +65,10 @@ pub enum WaitReason {
     OutsideWindow { next: Option<Timestamp> },
     /// Nothing stands in its way: the next step of a run takes it.
     Ready,
+    /// It is installed, and runs after a reboot.
+    Reboot { because: String },
+    /// It is installed, and runs once these were started again.
+    Restart { processes: String },
 }
 
 impl WaitReason {
@@ -80,6 +85,8 @@ impl WaitReason {
             Self::NoWindow => "no_window",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Ready => "ready",
+            Self::Reboot { .. } => "reboot",
+            Self::Restart { .. } => "restart",
         }
     }
 
@@ -100,6 +107,8 @@ impl WaitReason {
             Self::OutsideWindow { next: Some(next) } => format!("waits for the window of {next}"),
             Self::OutsideWindow { next: None } => "no window is left to wait for".into(),
             Self::Ready => "will be installed by the next step of the run".into(),
+            Self::Reboot { because } => format!("it runs after a reboot: {because}"),
+            Self::Restart { processes } => format!("{processes} must be restarted to run it"),
         }
     }
 }
@@ -117,8 +126,20 @@ pub struct ComplianceItem {
     /// The newest version that the baseline approves, if it is newer than the installed one.
     pub approved: Option<Version>,
     pub installed_at: Option<Timestamp>,
-    /// Why an approved version is not installed.
+    /// Why an approved version is not installed, or an installed one does not run yet.
     pub reason: Option<WaitReason>,
+}
+
+impl ComplianceItem {
+    /// What is as it should be on disk is not compliant before it runs: in memory is the hole.
+    fn wait_for_restart(&mut self, pending: &Pending) {
+        if self.state.is_compliant()
+            && let Some(reason) = pending.get(&self.package)
+        {
+            self.state = PatchState::InstalledPendingReboot;
+            self.reason = Some(reason.clone());
+        }
+    }
 }
 
 /// One package that is not at its candidate, or not at the version that the baseline asks for.
@@ -173,6 +194,8 @@ pub struct Case<'a> {
     /// The instant that delays are counted to.
     pub now: Timestamp,
     pub first_seen: &'a FirstSeen,
+    /// The packages that don't run yet as they are on disk.
+    pub pending: &'a Pending,
 }
 
 /// Judges every installed package against the baseline.
@@ -180,7 +203,8 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     let mut items = Vec::with_capacity(case.inventory.packages.len());
     let mut updates = Vec::new();
     for package in &case.inventory.packages {
-        let (item, update) = case.judge_one(package);
+        let (mut item, update) = case.judge_one(package);
+        item.wait_for_restart(case.pending);
         items.push(item);
         updates.extend(update);
     }

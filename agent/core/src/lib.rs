@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod offer;
 pub mod os;
 pub mod package;
+pub mod pending;
 pub mod plan;
 pub mod problem;
 pub mod report;

@@ -1,12 +1,16 @@
-//! Whether a host has to be rebooted for what is installed on it to run: yes, no, or nobody can tell.
+//! Whether a host has to be rebooted for what is installed on it to run: yes, no, or nobody can tell; and for which
+//! packages.
 //!
-//! It looks at the mark that packages leave and at the kernel. Services that still run old code are not its matter.
+//! It looks at the mark that packages leave and at the kernel. Processes that run old code are found by `processes`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::{SysconfVar, sysconf};
 use patchd_core::inventory::{InstalledPackage, Inventory};
-use patchd_core::package::Version;
+use patchd_core::package::{PackageId, PackageName, Version};
 use patchd_core::report::Tristate;
 use patchd_core::version::deb;
 
@@ -30,14 +34,32 @@ pub struct Kernel<'a> {
     pub package_version: Option<&'a str>,
 }
 
-/// Whether the host needs a reboot. `container` is set where the kernel is another's.
-pub fn find_need(root: &Root, inventory: &Inventory, machine: &Machine, container: Option<&str>) -> Tristate {
-    if let Some(reason) = marked(root) {
-        return Tristate::Yes(reason);
-    }
-    if container.is_some() {
-        return Tristate::No;
-    }
+/// What a host says of its next boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboot {
+    pub need: Tristate,
+    /// The kernel packages that run after it and not before.
+    pub kernels: Vec<PackageId>,
+    /// The packages that asked for it.
+    pub asked: Vec<PackageName>,
+}
+
+/// Looks for reasons to boot. `container` is set where the kernel is another's.
+pub fn look(root: &Root, inventory: &Inventory, machine: &Machine, container: Option<&str>) -> Reboot {
+    let mark = Mark::read(root, container.is_some());
+    let by_kernel = match container {
+        Some(_) => Tristate::No,
+        None => kernel_need(root, inventory, machine),
+    };
+    let kernels = match by_kernel {
+        Tristate::Yes(_) => newest_kernels(inventory),
+        Tristate::No | Tristate::Unknown(_) => Vec::new(),
+    };
+    let asked = mark.as_ref().map(Mark::packages).unwrap_or_default();
+    Reboot { need: mark.map_or(by_kernel, |mark| Tristate::Yes(mark.sentence())), kernels, asked }
+}
+
+fn kernel_need(root: &Root, inventory: &Inventory, machine: &Machine) -> Tristate {
     let Some(release) = machine.kernel.as_deref() else {
         return Tristate::Unknown("this root isn't running, so that there is no kernel to compare".into());
     };
@@ -48,21 +70,70 @@ pub fn find_need(root: &Root, inventory: &Inventory, machine: &Machine, containe
     compare_kernels(inventory, Kernel { release, package_version })
 }
 
-/// The reason in the mark that maintainer scripts leave until the next boot.
-fn marked(root: &Root) -> Option<String> {
-    let is_there = |name: &str| root.resolve(name).is_ok_and(|path| path.exists());
-    if !is_there(MARK) {
+/// What maintainer scripts leave until the next boot: the mark, and the names of those that made it.
+struct Mark {
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl Mark {
+    /// The mark, if it is of this boot. In a container, kernels that ask are not heard.
+    fn read(root: &Root, is_container: bool) -> Option<Self> {
+        if !is_of_this_boot(root) {
+            return None;
+        }
+        let content = read::read(root, MARK_PACKAGES, MAX_FILE).unwrap_or_default();
+        let lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+        let named: BTreeSet<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+        let is_heard = |name: &&Vec<u8>| !(is_container && str::from_utf8(name).is_ok_and(is_of_kernel));
+        let names: BTreeSet<_> = named.iter().filter(is_heard).cloned().collect();
+        (!names.is_empty() || named.is_empty()).then_some(Self { names })
+    }
+
+    fn sentence(&self) -> String {
+        let mut names: Vec<_> = self.names.iter().take(MAX_NAMES).map(|name| bare(name)).collect();
+        if names.len() < self.names.len() {
+            names.push(format!("{} more", self.names.len() - names.len()));
+        }
+        let whose = if names.is_empty() { "a package".to_owned() } else { names.join(", ") };
+        format!("{whose} asked for it in /{MARK}")
+    }
+
+    fn packages(&self) -> Vec<PackageName> {
+        let parse = |name: &Vec<u8>| PackageName::parse(str::from_utf8(name).ok()?).ok();
+        self.names.iter().filter_map(parse).collect()
+    }
+}
+
+/// Whether there is a mark, and no earlier boot left it. One in memory can't be older than the boot. A container may keep
+/// its `/run` on disk: there, a mark from before its first process was started is an old one.
+fn is_of_this_boot(root: &Root) -> bool {
+    let Ok(path) = root.resolve(MARK) else { return false };
+    let Ok(made) = std::fs::metadata(&path).and_then(|metadata| metadata.modified()) else { return false };
+    let is_in_memory = || statfs(&path).is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC);
+    let is_newer = || {
+        let made = Timestamp::try_from(made).ok()?;
+        Some(started_at(root)? <= made)
+    };
+    is_in_memory() || is_newer().unwrap_or(true)
+}
+
+/// When the first process was started: at the boot, or when a container was started.
+fn started_at(root: &Root) -> Option<Timestamp> {
+    if !root.is_host() {
         return None;
     }
-    let content = read::read(root, MARK_PACKAGES, MAX_FILE).unwrap_or_default();
-    let lines = content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    let packages: BTreeSet<_> = lines.filter(|line| !line.is_empty()).collect();
-    let mut names: Vec<_> = packages.iter().take(MAX_NAMES).map(|name| bare(name)).collect();
-    if names.len() < packages.len() {
-        names.push(format!("{} more", packages.len() - names.len()));
-    }
-    let whose = if names.is_empty() { "a package".to_owned() } else { names.join(", ") };
-    Some(format!("{whose} asked for it in /{MARK}"))
+    let text =
+        |name: &str| Some(String::from_utf8_lossy(&read::read(root, name, MAX_FILE).ok()?).into_owned());
+    let booted: i64 =
+        text("proc/stat")?.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    let ticks: i64 = start_of(&text("proc/1/stat")?)?;
+    let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+    Timestamp::from_second(booted.checked_add(ticks.checked_div(per_second)?)?).ok()
+}
+
+/// The 22nd field of proc_pid_stat(5). The second one is a name in brackets, with anything inside.
+fn start_of(stat: &str) -> Option<i64> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// A package name as it is; anything else in quotes.
@@ -102,6 +173,19 @@ pub fn compare_kernels(inventory: &Inventory, running: Kernel<'_>) -> Tristate {
             running.release, newest.release
         )),
     }
+}
+
+/// The kernel packages that a boot would start.
+fn newest_kernels(inventory: &Inventory) -> Vec<PackageId> {
+    let images = || inventory.packages.iter().filter_map(|package| Some((&package.id, Image::of(package)?)));
+    let newest = images().map(|(_, image)| image).max_by(|a, b| a.order(b));
+    let is_newest = |image: &Image<'_>| newest.as_ref().is_some_and(|newest| image.order(newest).is_eq());
+    images().filter(|(_, image)| is_newest(image)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether a package is a kernel, or asks for a reboot only on behalf of one.
+fn is_of_kernel(name: &str) -> bool {
+    release_of(name).is_some() || name == "linux-base"
 }
 
 /// An installed kernel.
@@ -229,7 +313,8 @@ mod tests {
         let root = Root::at(directory.path());
         let machine = crate::machine::read_machine(&root, &mut crate::problem_list::ProblemList::new(""));
         let inventory = inventory(&[("linux-image-6.1.0-18-amd64", "6.1.76-1", OK)]);
-        let need = |container| find_need(&root, &inventory, &machine, container);
+        let look = |container| look(&root, &inventory, &machine, container);
+        let need = |container| look(container).need;
         assert_eq!(need(Some("docker")), Tristate::No);
         assert!(matches!(need(None), Tristate::Unknown(_)));
         std::fs::create_dir(root.path("run")).unwrap();
@@ -237,5 +322,47 @@ mod tests {
         std::fs::write(root.path(MARK_PACKAGES), "libc6\ndbus\nlibc6\nx y\n").unwrap();
         let expected = "dbus, libc6, \"x y\" asked for it in /run/reboot-required";
         assert_eq!(need(Some("docker")), Tristate::Yes(expected.into()));
+        let asked: Vec<_> = look(None).asked.iter().map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(asked, ["dbus", "libc6"]);
+        assert_eq!(look(None).kernels, []);
+
+        std::fs::write(root.path(MARK_PACKAGES), "linux-image-6.1.0-18-amd64\nlinux-base\n").unwrap();
+        assert_eq!(look(Some("lxc")), Reboot { need: Tristate::No, kernels: vec![], asked: vec![] });
+        assert_eq!(look(None).asked.len(), 2);
+    }
+
+    #[test]
+    fn the_kernels_of_the_next_boot_are_those_of_the_newest_version() {
+        let inventory = inventory(&[
+            ("linux-image-6.1.0-9-amd64", "6.1.27-1", OK),
+            ("linux-image-6.1.0-18-amd64", "6.1.76-1", OK),
+            ("linux-image-6.1.0-18-cloud-amd64", "6.1.76-1", OK),
+            ("linux-image-amd64", "6.9-1", OK),
+            ("linux-image-6.9.0-2-amd64", "6.9-2", "install ok half-configured"),
+        ]);
+        let mut machine =
+            crate::machine::read_machine(&Root::host(), &mut crate::problem_list::ProblemList::new(""));
+        let directory = tempfile::tempdir().unwrap();
+        let mut kernels = |release: &str| {
+            machine.kernel = Some(release.into());
+            machine.kernel_build = Some("Debian 6.1.76-1 (2024-02-01)".into());
+            let kernels = look(&Root::at(directory.path()), &inventory, &machine, None).kernels;
+            kernels.iter().map(|id| id.name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        let newest = ["linux-image-6.1.0-18-amd64", "linux-image-6.1.0-18-cloud-amd64"];
+        assert_eq!(kernels("6.1.0-9-amd64"), newest);
+        assert!(kernels("6.1.0-18-amd64").is_empty());
+        // Cannot tell is no.
+        assert!(kernels("5.10.0-custom").is_empty());
+    }
+
+    #[test]
+    fn this_machine_was_started_in_the_past() {
+        let started = started_at(&Root::host()).unwrap();
+        let ours = Timestamp::try_from(std::fs::metadata("/proc/self").unwrap().modified().unwrap()).unwrap();
+        assert!(started <= ours, "{started} {ours}");
+        assert_eq!(start_of("1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 42 9"), Some(42));
+        assert_eq!(start_of("1 (a"), None);
+        assert_eq!(started_at(&Root::at("/nowhere")), None);
     }
 }

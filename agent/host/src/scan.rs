@@ -7,6 +7,7 @@ use patchd_core::baseline::Baseline;
 use patchd_core::baseline::first_seen::FirstSeen;
 use patchd_core::compliance::{Case, judge};
 use patchd_core::inventory::Inventory;
+use patchd_core::pending::{self, LiveFacts, OldCode, Pending};
 use patchd_core::problem::Problem;
 use patchd_core::report::{HostFacts, Operation, Report, RunRecord};
 use patchd_core::window::{Window, verdict};
@@ -55,7 +56,7 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     let options = apt::Options { max_list_age: request.max_list_age, ..apt::Options::default() };
     let offers = read_offers(root, &inventory, started_at, &options);
     let mut host_problems = ProblemList::new("host");
-    let host = read_facts(root, &inventory, &request, &mut host_problems);
+    let (host, pending) = read_facts(root, &inventory, &request, &mut host_problems);
     let system = host.os.system_of_apt_host();
     let baseline = Baseline::builtin(system);
     let judgement = judge(&Case {
@@ -66,6 +67,7 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
         window: &verdict(request.windows, started_at),
         now: started_at,
         first_seen: &FirstSeen::default(),
+        pending: &pending,
     });
     let mut problems = request.problems;
     problems.extend(host_problems.into_problems());
@@ -86,18 +88,26 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     }
 }
 
-/// What is known of the machine, with the best id that it has: configured, the cloud's, or its own.
+/// What is known of the machine, with the best id that it has: configured, the cloud's, or its own. And the packages that
+/// don't run on it yet as they are on disk.
 fn read_facts(
     root: &Root,
     inventory: &Inventory,
     request: &ScanRequest<'_>,
     problems: &mut ProblemList,
-) -> HostFacts {
+) -> (HostFacts, Pending) {
     let machine = read_machine(root, problems);
     let container = container::find(root);
-    let needs_reboot = reboot::find_need(root, inventory, &machine, container.as_deref());
+    let reboot = reboot::look(root, inventory, &machine, container.as_deref());
+    let live = LiveFacts {
+        kernels: &reboot.kernels,
+        running_kernel: machine.kernel.as_deref(),
+        asked: &reboot.asked,
+        old_code: &OldCode::default(),
+    };
+    let pending = pending::find(inventory, live);
     let own_id = || request.cloud.map_or_else(|| machine.id.clone(), |cloud| cloud.instance_id.clone());
-    HostFacts {
+    let facts = HostFacts {
         id: request.host_id.map_or_else(own_id, str::to_owned),
         hostname: machine.hostname.clone(),
         account: request.cloud.map(|cloud| cloud.account.clone()),
@@ -107,7 +117,8 @@ fn read_facts(
         kernel: machine.kernel,
         boot_id: machine.boot_id,
         memory_bytes: machine.memory_bytes,
-        needs_reboot,
+        needs_reboot: reboot.need,
         other_patchers: patchers::find(root, inventory),
-    }
+    };
+    (facts, pending)
 }

@@ -139,7 +139,8 @@ words! {
 }
 
 open_words! {
-    /// Why a package is not at the version that it should be at. Later documents of version 1 may know more reasons.
+    /// Why a package is not at the version that it should be at, or is and does not run yet. Later documents of version 1
+    /// may know more reasons.
     ReasonWire {
         Held = "held",
         Pinned = "pinned",
@@ -151,6 +152,8 @@ open_words! {
         NoWindow = "no_window",
         OutsideWindow = "outside_window",
         Ready = "ready",
+        Reboot = "reboot",
+        Restart = "restart",
     }
 }
 
@@ -246,6 +249,8 @@ impl From<&WaitReason> for ReasonWire {
             WaitReason::NoWindow => Self::NoWindow,
             WaitReason::OutsideWindow { .. } => Self::OutsideWindow,
             WaitReason::Ready => Self::Ready,
+            WaitReason::Reboot { .. } => Self::Reboot,
+            WaitReason::Restart { .. } => Self::Restart,
         }
     }
 }

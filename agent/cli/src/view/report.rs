@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use patchd_protocol::report::native::{
     ItemWire, ReportDocument, RunWire, TransactionKindWire, TransactionWire, UpdateWire,
 };
-use patchd_protocol::words::{AnswerWire, ItemStatusWire, LevelWire, PatchStateWire, VerdictWire};
+use patchd_protocol::words::{
+    AnswerWire, ItemStatusWire, LevelWire, PatchStateWire, ReasonWire, VerdictWire,
+};
 
 use super::{
     ROWS, View, fact, next_steps, os_text, package_text, reason_sentences, reason_words, updates_text,
@@ -251,9 +253,12 @@ fn group_of(item: &ItemWire) -> (u8, &'static str) {
         (PatchStateWire::Missing, Some("Security")) => (0, "Missing security updates"),
         (PatchStateWire::Missing, _) => (1, "Missing other updates"),
         (PatchStateWire::Failed, _) => (2, "Failed to install"),
-        (PatchStateWire::InstalledPendingReboot, _) => (3, "Installed, but in use only after a reboot"),
-        (PatchStateWire::InstalledRejected, _) => (4, "Installed, but rejected by the baseline"),
-        (PatchStateWire::Installed | PatchStateWire::InstalledOther, _) => (5, "Not compliant"),
+        (PatchStateWire::InstalledPendingReboot, _) => match item.reason {
+            Some(ReasonWire::Restart) => (3, "Installed, but in use only after a restart"),
+            _ => (4, "Installed, but in use only after a reboot"),
+        },
+        (PatchStateWire::InstalledRejected, _) => (5, "Installed, but rejected by the baseline"),
+        (PatchStateWire::Installed | PatchStateWire::InstalledOther, _) => (6, "Not compliant"),
     }
 }
 

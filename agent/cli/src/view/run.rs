@@ -279,8 +279,15 @@ fn summary_text(summary: &SummaryWire) -> String {
         0 => String::new(),
         missing => format!(", {} missing", counted(missing, "approved update", "approved updates")),
     };
+    let pending = match number(summary.counts.installed_pending_reboot_count) {
+        0 => String::new(),
+        pending => format!(
+            ", {}",
+            counted(pending, "update installed but not in use", "updates installed but not in use")
+        ),
+    };
     let updates = updates_text(number(summary.updates), number(summary.security_updates));
-    format!("{}{missing}; {updates} offered", compliance_words(summary.compliance))
+    format!("{}{missing}{pending}; {updates} offered", compliance_words(summary.compliance))
 }
 
 pub(crate) fn window_text(window: &WindowStatus, view: &View) -> String {

@@ -1,7 +1,7 @@
 //! The verdict on a host in one line. It decides nothing: the report's own summary has decided.
 
 use patchd_protocol::report::native::{AssessmentWire, ComplianceWire, ReportDocument};
-use patchd_protocol::words::PatchStateWire;
+use patchd_protocol::words::{PatchStateWire, ReasonWire};
 
 use super::{problem_text, updates_text};
 use crate::exit::Exit;
@@ -38,16 +38,19 @@ fn non_compliant(report: &ReportDocument) -> String {
     if 0 < missing {
         parts.push(format!("{} missing", updates_text(missing, security)));
     }
-    let mut part = |state, one, many| {
-        let number = of_state(state).count();
+    let mut part = |number, one, many| {
         if 0 < number {
             parts.push(counted(number, one, many));
         }
     };
-    part(PatchStateWire::Failed, "update failed", "updates failed");
-    part(PatchStateWire::InstalledPendingReboot, "update waits for a reboot", "updates wait for a reboot");
+    part(of_state(PatchStateWire::Failed).count(), "update failed", "updates failed");
+    let pending = of_state(PatchStateWire::InstalledPendingReboot);
+    let (restart, reboot): (Vec<_>, Vec<_>) =
+        pending.partition(|item| item.reason == Some(ReasonWire::Restart));
+    part(restart.len(), "update waits for a restart", "updates wait for a restart");
+    part(reboot.len(), "update waits for a reboot", "updates wait for a reboot");
     part(
-        PatchStateWire::InstalledRejected,
+        of_state(PatchStateWire::InstalledRejected).count(),
         "rejected package is installed",
         "rejected packages are installed",
     );

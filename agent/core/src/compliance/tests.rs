@@ -42,6 +42,7 @@ struct OneHost {
     inventory: Inventory,
     offers: Offers,
     window: Verdict,
+    pending: Pending,
 }
 
 impl OneHost {
@@ -80,6 +81,7 @@ impl OneHost {
                 problems: vec![],
             },
             window: Verdict::NoneConfigured,
+            pending: Pending::new(),
         }
     }
 
@@ -121,6 +123,7 @@ impl OneHost {
             window: &self.window,
             now: "2026-11-23T00:00:00Z".parse().unwrap(),
             first_seen: &FirstSeen::default(),
+            pending: &self.pending,
         })
     }
 
@@ -251,4 +254,27 @@ fn packages_that_are_not_installed_are_counted_if_the_baseline_asks_for_them() {
     case.offers.not_installed.insert(class(true), 7);
     case.offers.not_installed.insert(class(false), 60_000);
     assert_eq!(case.judge().counts.not_applicable, 7);
+}
+
+#[test]
+fn what_does_not_run_yet_is_not_compliant_and_says_what_it_takes() {
+    let pending = |mut host: OneHost| {
+        let reason = WaitReason::Restart { processes: "ssh.service".into() };
+        host.pending.insert(id("openssl"), reason);
+        host
+    };
+    for repository in [SECURITY, MAIN] {
+        let host = pending(OneHost::installed("1.1").offered("1.1", &[repository]));
+        let judgement = host.check(PatchState::InstalledPendingReboot, None);
+        let item = &judgement.items[0];
+        assert_eq!(item.reason.as_ref().map(WaitReason::code), Some("restart"));
+        assert_eq!(judgement.counts.installed_pending_reboot, 1);
+        assert_eq!((judgement.counts.installed, judgement.counts.installed_other), (0, 0));
+        assert_eq!(judgement.counts.security_non_compliant, u64::from(repository == SECURITY));
+        assert_eq!(judgement.counts.other_non_compliant, u64::from(repository == MAIN));
+        assert_eq!(judgement.non_compliant_severity, Some(ComplianceLevel::Informational));
+    }
+    // What is still to be installed comes first: starting the old version again mends nothing.
+    pending(OneHost::installed("1.0").offered("1.1", &[SECURITY]))
+        .check(PatchState::Missing, Some("no_window"));
 }

@@ -212,7 +212,7 @@ pub struct ItemWire {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub installed_at: Option<Timestamp>,
-    /// Why the approved version is not installed.
+    /// Why the approved version is not installed, or the installed one does not run yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<ReasonWire>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use patchd_protocol::report::native::{AssessmentWire, ComplianceWire, OtherPatcherWire, TristateWire};
-use patchd_protocol::words::{AnswerWire, LevelWire, ReasonWire};
+use patchd_protocol::words::{AnswerWire, LevelWire, PatchStateWire, ReasonWire};
 
 use super::lines;
 use crate::view::sample::{add_missing, add_other, problem, report};
@@ -162,4 +162,35 @@ fn five_hundred_missing_updates_are_cut_to_a_page_unless_all_are_asked_for() {
     view.is_full = true;
     let text = shown(&lines(&report, &view));
     assert!((0..500).all(|number| text.contains(&format!("\npackage-{number:03} "))), "{text}");
+}
+
+#[test]
+fn what_is_installed_and_does_not_run_yet_is_told_with_what_it_takes() {
+    let mut report = report();
+    for (name, reason, detail) in [
+        ("libc6", ReasonWire::Reboot, "it runs after a reboot: it asked for a reboot when it was installed"),
+        ("libssl3", ReasonWire::Restart, "ssh.service must be restarted to run it"),
+    ] {
+        add_missing(&mut report, name, "optional", reason);
+        report.updates.clear();
+        let item = report.items.last_mut().unwrap();
+        item.state = PatchStateWire::InstalledPendingReboot;
+        item.approved = None;
+        item.detail = Some(detail.into());
+    }
+    let lines = lines(&report, &view(Some(100)));
+    let at = lines.iter().position(|line| line.to_string().starts_with("NOT COMPLIANT")).unwrap();
+    assert_snapshot!(shown(&lines[at..]), @r"
+    NOT COMPLIANT: 1 update waits for a restart, 1 update waits for a reboot
+
+    Installed, but in use only after a restart (1)
+    PACKAGE  INSTALLED  PRIORITY
+    libssl3  1.0-1      optional
+        1: ssh.service must be restarted to run it
+
+    Installed, but in use only after a reboot (1)
+    PACKAGE  INSTALLED  PRIORITY
+    libc6    1.0-1      optional
+        1: it runs after a reboot: it asked for a reboot when it was installed
+    ");
 }
