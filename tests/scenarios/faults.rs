@@ -205,6 +205,41 @@ fn a_read_only_file_system_is_named_before_anything_is_tried() -> Result<()> {
     Ok(())
 }
 
+/// A `/boot` that only reads stops what writes there, a kernel as well as anything else, and nothing more (row 21).
+#[test]
+fn what_writes_to_a_read_only_boot_waits_and_the_rest_goes() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let kernel = |version: &str| {
+        ToyPackage::new("linux-image-6.1.0-1-lab", version).file("/boot/vmlinuz-6.1.0-1-lab", version)
+    };
+    let tester =
+        |version: &str| ToyPackage::new("lab-memory-test", version).file("/boot/memory-test", version);
+    let host = story::host(&[kernel("1.0"), tester("1.0"), small("1.0")], "")?;
+    host.root.mount_read_only("/boot")?;
+    let mut at_work = Supervised::start(&host.root)?;
+    story::settle(&mut at_work)?;
+    host.publish_fixes(&[kernel("1.1"), tester("1.1"), small("1.1")])?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.done()?, ["lab-small 1.0 1.1"], "{:#?}", told.report.run);
+    assert_eq!(told.transactions()?, 1, "{:#?}", told.report.run);
+    for name in ["linux-image-6.1.0-1-lab", "lab-memory-test"] {
+        let waits = told.setback(name)?.with_context(|| format!("{name} is not named"))?;
+        assert_eq!(waits.why, "/boot is mounted read-only");
+        assert_eq!(host.root.dpkg(name)?, "1.0|install ok installed");
+    }
+    assert_eq!(host.root.run(["dpkg", "--audit"])?.stdout, "");
+
+    drop(at_work);
+    host.root.unmount("/boot")?;
+    let mut at_work = Supervised::start(&host.root)?;
+    at_work.start_patchd()?;
+    let done = ["lab-memory-test 1.0 1.1", "linux-image-6.1.0-1-lab 1.0 1.1"];
+    assert_eq!(story::apply(&mut at_work)?.done()?, done);
+    Ok(())
+}
+
 /// The disk takes no write of the journal any more. What can't be written down is not done, and patchd says that it
 /// is ill.
 #[test]

@@ -2,6 +2,8 @@
 //! takes is for those to say who saw the last ones.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -15,6 +17,9 @@ use crate::root::Root;
 
 const BOOT: &str = "/boot";
 const MAX_BOOT_FILES: usize = 10_000;
+/// Where dpkg lists the files of a package. The longest list of a distribution has 10 MB.
+const LISTS: &str = "/var/lib/dpkg/info";
+const MAX_LIST: u64 = 64 << 20;
 /// Where nobody has booted from this root yet.
 const UNKNOWN_INITRD: u64 = 96 << 20;
 const UNKNOWN_IMAGE: u64 = 24 << 20;
@@ -29,10 +34,14 @@ pub fn footprints(root: &Root, plan: &Plan, offers: &Offers) -> Vec<Footprint> {
     targets.extend(plan.changes().iter().map(|change| (&change.package, &change.to)));
     let has_kernel = targets.keys().any(|&package| is_kernel(package));
     let kernel_bytes = if has_kernel { Boot::read(root).kernel_bytes() } else { 0 };
-    targets.into_iter().map(|(package, to)| footprint(package, to, offers, kernel_bytes)).collect()
+    let one = |(package, to)| {
+        let boot_bytes = if is_kernel(package) { kernel_bytes } else { own_boot_bytes(root, package) };
+        footprint(package, to, offers, boot_bytes)
+    };
+    targets.into_iter().map(one).collect()
 }
 
-fn footprint(package: &PackageId, to: &Version, offers: &Offers, kernel_bytes: u64) -> Footprint {
+fn footprint(package: &PackageId, to: &Version, offers: &Offers, boot_bytes: u64) -> Footprint {
     let known = offers.packages.get(package);
     let offer = known.and_then(|known| known.offers.iter().find(|offer| offer.version == *to));
     let new = || offers.new_packages.iter().find(|new| new.id == *package && new.version == *to);
@@ -45,7 +54,7 @@ fn footprint(package: &PackageId, to: &Version, offers: &Offers, kernel_bytes: u
         download_bytes,
         installed_bytes: installed_kib.saturating_mul(1024),
         replaced_bytes: known.map_or(0, |known| known.installed_kib).saturating_mul(1024),
-        boot_bytes: if is_kernel(package) { kernel_bytes } else { 0 },
+        boot_bytes,
         time: SignedDuration::ZERO,
     }
 }
@@ -58,6 +67,24 @@ fn is_kernel(package: &PackageId) -> bool {
     version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
         && !name.ends_with("-dbg")
         && !name.ends_with("-dbgsym")
+}
+
+/// How large the files are that a package without a kernel has in `/boot`, as a boot loader or a memory test does: the new
+/// ones come beside them. What it will put there for the first time nobody can know before it is fetched.
+fn own_boot_bytes(root: &Root, package: &PackageId) -> u64 {
+    let PackageId { name, architecture } = package;
+    let lists = [format!("{LISTS}/{name}:{architecture}.list"), format!("{LISTS}/{name}.list")];
+    let list = lists.iter().find_map(|list| read::read(root, list, MAX_LIST).ok()).unwrap_or_default();
+    let files = list.split(|&byte| byte == b'\n').filter(|file| file.starts_with(b"/boot/"));
+    let size = |file: &[u8]| {
+        let path = root.resolve(Path::new(OsStr::from_bytes(file)));
+        match path.and_then(std::fs::symlink_metadata) {
+            Ok(metadata) if metadata.is_dir() => 0,
+            // One that is empty, or that this user may not look at, is written all the same.
+            told => told.map_or(0, |metadata| metadata.len()).max(1),
+        }
+    };
+    files.map(size).fold(0, u64::saturating_add)
 }
 
 /// The largest files of their kinds in `/boot`.

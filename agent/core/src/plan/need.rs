@@ -16,7 +16,7 @@ pub struct Footprint {
     /// On disk after the change, and before it.
     pub installed_bytes: u64,
     pub replaced_bytes: u64,
-    /// What it puts into `/boot`: a kernel with its initrd and the copy made while that is built.
+    /// What it puts into `/boot`: a kernel with its initrd and the copy made while that is built, or files of its own.
     pub boot_bytes: u64,
     pub time: SignedDuration,
 }
@@ -160,7 +160,9 @@ fn room(footprints: &[&Footprint], filesystem: &Filesystem) -> Room {
         false => SPARE_INODES.min(50),
     };
     let mount = &filesystem.mount;
-    let shortage = if filesystem.is_read_only && !filesystem.uses.is_empty() {
+    // Few changes write to `/boot`; the other uses are written to by all.
+    let is_written = |place: &Use| *place != Use::Boot || 0 < one(place);
+    let shortage = if filesystem.is_read_only && filesystem.uses.iter().any(is_written) {
         Some(format!("{mount} is mounted read-only"))
     } else if filesystem.free_bytes < needed_bytes {
         let (free, needed) = (megabytes(filesystem.free_bytes), megabytes(needed_bytes));
@@ -242,6 +244,11 @@ mod tests {
         check(&Filesystem { free_inodes: None, ..few.clone() }, None);
         let read_only = Filesystem { is_read_only: true, ..filesystem("/usr", &[Use::System], 9999) };
         check(&read_only, Some("/usr is mounted read-only"));
+        let read_only_boot = Filesystem { is_read_only: true, ..filesystem("/boot", &[Use::Boot], 9999) };
+        check(&read_only_boot, Some("/boot is mounted read-only"));
+        let app = footprint("app", 10, 40, 30, 0);
+        let [room] = rooms(&[&app], &[read_only_boot]).try_into().unwrap();
+        assert_eq!(room.shortage, None, "nothing of it goes there");
     }
 
     #[test]

@@ -17,7 +17,10 @@ fn sizes_come_from_the_lists_and_the_database() {
              m 2; Depends: n; Installed-Size: 11; Size: 7\nn 3; Installed-Size: 70; Size: 8000",
         ))
         .file("boot/initrd.img-6.1.0-1-amd64", vec![0; 4000])
-        .file("boot/vmlinuz-6.1.0-1-amd64", vec![0; 1000]);
+        .file("boot/vmlinuz-6.1.0-1-amd64", vec![0; 1000])
+        .file("boot/a.bin", vec![0; 300])
+        .file("var/lib/dpkg/info/a.list", "/.\n/boot\n/boot/a.bin\n/boot/gone\n/usr/bootless\n/etc/a\n")
+        .file("var/lib/dpkg/info/m.list", "/.\n/usr\n/usr/boot/m\n");
     let offers = lab.offers(false);
     let plan = whole_plan(&lab.inventory(), &offers).unwrap();
     let told = footprints(&lab.root, &plan, &offers);
@@ -33,7 +36,7 @@ fn sizes_come_from_the_lists_and_the_database() {
         )
     };
     let expected = [
-        ("a", 5000, 120 << 10, 100 << 10, 0),
+        ("a", 5000, 120 << 10, 100 << 10, 301),
         ("linux-image-6.1.0-1-amd64", 6000, 400_001 << 10, 400_000 << 10, 7000),
         ("m", 7, 11 << 10, 10 << 10, 0),
         ("n", 8000, 70 << 10, 0, 0),
