@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{Statvfs, statvfs};
 
 use crate::base_root::Base;
 use crate::binaries::Binaries;
@@ -124,12 +125,26 @@ impl AptRoot {
 
     /// Leaves so many bytes free on the root's own file system.
     pub fn leave_free(&self, bytes: u64) -> Result<()> {
-        let directory = self.memory.directory.path();
-        let used = nix::sys::statvfs::statvfs(directory).context("asking how full a root is")?;
-        let used = (used.blocks() - used.blocks_free()) * used.fragment_size();
-        let options = format!("size={}", used + bytes);
+        let told = self.told()?;
+        let used = (told.blocks() - told.blocks_free()) * told.fragment_size();
+        self.limit(&format!("size={}", used + bytes))
+    }
+
+    /// Leaves so many inodes free on the root's own file system: files that may yet be made, whatever room there is.
+    pub fn leave_inodes(&self, count: u64) -> Result<()> {
+        let told = self.told()?;
+        let used = told.files() - told.files_free();
+        self.limit(&format!("nr_inodes={}", used + count))
+    }
+
+    fn told(&self) -> Result<Statvfs> {
+        statvfs(self.memory.directory.path()).context("asking how full a root is")
+    }
+
+    fn limit(&self, options: &str) -> Result<()> {
         let none = None::<&str>;
-        mount(none, directory, none, MsFlags::MS_REMOUNT, Some(options.as_str())).context("limiting a root")
+        mount(none, self.memory.directory.path(), none, MsFlags::MS_REMOUNT, Some(options))
+            .context("limiting a root")
     }
 
     /// Writes a file with its directories. Mode 644.

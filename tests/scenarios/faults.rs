@@ -6,7 +6,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use patchd_protocol::control::RunOutcome;
+use patchd_protocol::control::{RunOutcome, RunPhase, RunSummary};
 use patchd_tests::agent_host::{AgentHost, always_open};
 use patchd_tests::command;
 use patchd_tests::outcome::{is_root_or_skipped, skipped};
@@ -99,7 +99,19 @@ fn a_kernel_that_does_not_fit_into_boot_waits_alone() -> Result<()> {
     Ok(())
 }
 
-/// The disk fills while dpkg is at work: it is said, what was half done is mended, and the next run goes (row 24).
+/// Waits until a run can't go on, for want of room for what it writes down, or is over.
+fn until_stuck(at_work: &mut Supervised<'_>, id: &str) -> Result<()> {
+    at_work.until("the run to fill the disk", 120, |host| {
+        let Ok(runs) = host.runs() else { return Ok(None) };
+        let is_last = |run: &RunSummary| matches!(run.phase, RunPhase::Reporting | RunPhase::Concluded);
+        let is_over = runs.iter().any(|run| run.id == id && is_last(run));
+        let is_ill = host.get("/v1/health")?.status == 503;
+        Ok((is_over || is_ill).then_some(()))
+    })
+}
+
+/// The disk fills while dpkg is at work: it is said once there is room for the report, what was half done is mended, and
+/// the next run goes (row 24).
 #[test]
 fn a_root_that_fills_up_during_the_run_is_told_of_and_mended() -> Result<()> {
     if !is_root_or_skipped() {
@@ -116,25 +128,59 @@ fn a_root_that_fills_up_during_the_run_is_told_of_and_mended() -> Result<()> {
         small("1.1"),
     ])?;
     host.root.leave_free(400 * MIB)?;
-    let told = story::apply(&mut at_work);
-    let said = at_work.logs();
+    let id = story::ask(&mut at_work, &serde_json::json!({ "operation": "apply" }))?;
+    until_stuck(&mut at_work, &id)?;
     std::fs::remove_file(host.root.at("/srv/filled"))?;
-    match told {
-        Ok(told) => {
-            assert_ne!(told.summary.verdict, Some(RunOutcome::Succeeded), "{:#?}", told.report.run);
-        }
-        // Neither journal nor report fitted: the daemon says so, and carries on when there is room.
-        Err(error) => assert!(said.contains("ENOSPC") || said.contains("No space left"), "{error:#}\n{said}"),
-    }
+    let told = story::wait_for(&mut at_work, &id)?;
+    assert_ne!(told.summary.verdict, Some(RunOutcome::Succeeded), "{:#?}", told.report.run);
     // With room again and a fix that does not fill it, everything gets where it should; nothing was lost.
     host.publish_fixes(&[ToyPackage::new("lab-filler", "1.2"), large("1.1", 3 << 20), small("1.1")])?;
-    at_work.until("the run that was cut to end", 120, |host| {
-        let Ok(status) = host.status() else { return Ok(None) };
-        Ok(status.running.is_none().then_some(()))
-    })?;
     let told = story::apply(&mut at_work)?;
     assert_eq!(told.summary.verdict, Some(RunOutcome::Succeeded), "{:#?}", told.report.run);
     for (name, version) in [("lab-filler", "1.2"), ("lab-large", "1.1"), ("lab-small", "1.1")] {
+        assert_eq!(host.root.dpkg(name)?, format!("{version}|install ok installed"));
+    }
+    assert_eq!(host.root.run(["dpkg", "--audit"])?.stdout, "");
+    Ok(())
+}
+
+/// A file system can be full of files with room left in it (row 24). It is seen before, and named; and where scripts use
+/// them up while dpkg is at work, it is told, and what was half done is mended once there are inodes again.
+#[test]
+fn a_root_that_runs_out_of_inodes_is_named_told_of_and_mended() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = story::host(&[ToyPackage::new("lab-files", "1.0"), small("1.0")], "")?;
+    let mut at_work = Supervised::start(&host.root)?;
+    story::settle(&mut at_work)?;
+    let files =
+        |at: &str| format!("at=0; while [ $at -lt {at} ] && : >/srv/files/$at; do at=$((at + 1)); done");
+    let greedy = format!("mkdir -p /srv/files; ({}) 2>/dev/null || true", files("100000"));
+    host.publish_fixes(&[ToyPackage::new("lab-files", "1.1").script("preinst", &greedy), small("1.1")])?;
+
+    host.root.leave_inodes(300)?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.summary.verdict, Some(RunOutcome::Refused), "{:#?}", told.report.run);
+    let detail = detail(&told);
+    assert!(detail.contains("/ has ") && detail.contains(" inodes free of "), "{detail}");
+    assert_eq!(told.transactions()?, 0, "{:#?}", told.report.run);
+
+    host.root.leave_inodes(3000)?;
+    let id = story::ask(&mut at_work, &serde_json::json!({ "operation": "apply" }))?;
+    until_stuck(&mut at_work, &id)?;
+    std::fs::remove_dir_all(host.root.at("/srv/files"))?;
+    let told = story::wait_for(&mut at_work, &id)?;
+    assert_eq!(told.summary.verdict, Some(RunOutcome::Failed), "{:#?}", told.report.run);
+    let failed = told.setback("lab-files")?.context("what failed is not named")?;
+    // In dpkg's own words, wherever in its work it came to that.
+    assert!(format!("{failed:?}").contains("No space left on device"), "{failed:#?}");
+    let waits = told.setback("lab-small")?.context("what waits is not named")?;
+    assert!(waits.why.contains(" inodes free of "), "{waits:#?}");
+    host.publish_fixes(&[ToyPackage::new("lab-files", "1.2"), small("1.1")])?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.summary.verdict, Some(RunOutcome::Succeeded), "{:#?}", told.report.run);
+    for (name, version) in [("lab-files", "1.2"), ("lab-small", "1.1")] {
         assert_eq!(host.root.dpkg(name)?, format!("{version}|install ok installed"));
     }
     assert_eq!(host.root.run(["dpkg", "--audit"])?.stdout, "");

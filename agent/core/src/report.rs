@@ -172,6 +172,11 @@ impl RunRecord {
             left_files: Vec::new(),
         }
     }
+
+    /// Whether anything was done to the host: then nothing else can tell of it later.
+    pub fn tells_of_changes(&self) -> bool {
+        !self.transactions.is_empty()
+    }
 }
 
 /// A scan looked; an apply also changed something, or tried.

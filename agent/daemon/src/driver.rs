@@ -32,6 +32,8 @@ pub fn deadline(effect: &Effect) -> Duration {
         Effect::RunHooks { .. } => 60,
         // The executor stays with the question for `RECALL_WAIT`.
         Effect::Recall { .. } | Effect::RecallLater { .. } => 5,
+        // It is tried again for as long, until the disk takes it.
+        Effect::Report { record: Some(record) } if record.tells_of_changes() => 6 * 60,
         Effect::LookAtGates { .. } | Effect::ReadBack { .. } | Effect::Report { .. } => 3,
     };
     Duration::from_secs(minutes * 60)

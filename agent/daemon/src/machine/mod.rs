@@ -24,6 +24,7 @@ use patchd_protocol::executor::{
     HookStage, PackageWire, PlanWire, ProgressWire, RefusalCode, Reply, TransactionRecord, TransactionState,
     Verb, digest,
 };
+use patchd_protocol::report::key::ReportKey;
 use patchd_protocol::report::native::{OperationWire, ReportDocument};
 use tokio::sync::{Notify, watch};
 
@@ -51,6 +52,10 @@ const LOOK_TRIES: u32 = 2;
 
 /// How often hooks or a repair are asked for again after they were cut.
 const MAX_CUTS: u32 = 10;
+
+/// How long until a report that the disk did not take is tried again: longer each time, up to this.
+const REPORT_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_REPORT_PAUSE: Duration = Duration::from_secs(60);
 
 /// Room in the spool that an apply wants to see before it begins.
 const REPORT_ROOM: u64 = 1 << 20;
@@ -291,11 +296,12 @@ impl<C: Clock> Machine<C> {
         let Some(report) = assessed else {
             return Event::Lost { detail: "nothing was assessed that could be reported".into() };
         };
+        let is_dear = record.as_ref().is_some_and(RunRecord::tells_of_changes);
         let report = match record {
             Some(record) => report.with_run(record),
             None => report,
         };
-        let written = self.write(order, report).await;
+        let written = self.write(order, report, is_dear).await;
         sys::give_memory_back();
         match written {
             Ok(()) => Event::Reported,
@@ -303,9 +309,34 @@ impl<C: Clock> Machine<C> {
         }
     }
 
-    async fn write(&self, order: &Order, report: Report) -> Result<(), String> {
+    /// Puts a report on disk. A dear one, which tells of changes, is tried again until the disk takes it: they can't be
+    /// told of by another report, and on a disk that takes nothing no other run could do anything either.
+    async fn spool(
+        &self,
+        order: &Order,
+        document: &ReportDocument,
+        is_dear: bool,
+    ) -> Result<ReportKey, String> {
+        let mut pause = REPORT_PAUSE;
+        loop {
+            let error = match self.parts.spool.add(document).await {
+                Ok(key) => return Ok(key),
+                Err(error) => chain(&error),
+            };
+            tracing::error!(run_id = %order.id, error, again = is_dear, "the report could not be written");
+            if !is_dear {
+                return Err(error);
+            }
+            let text = format!("the report could not be written, and is tried again: {error}");
+            self.parts.live.progress(&order.id, &ProgressWire::Note { text });
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_REPORT_PAUSE);
+        }
+    }
+
+    async fn write(&self, order: &Order, report: Report, is_dear: bool) -> Result<(), String> {
         let document = ReportDocument::from(&report);
-        let key = self.parts.spool.add(&document).await.map_err(|error| chain(&error))?;
+        let key = self.spool(order, &document, is_dear).await?;
         tracing::info!(run_id = %order.id, phase = "reporting", key = key.as_str(), "the report is on disk");
         let summary = ReportSummary {
             id: document.id.clone(),
