@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use patchd_core::window::{InvalidWindow, Window};
+use patchd_core::window::{Field, ScheduleText, Window, WindowText};
 
 use super::apply::{ApplySettings, ClockSettings, FreezePeriod};
 use super::fragment::{Located, Place, WindowFragment};
@@ -184,7 +184,7 @@ pub(super) fn from_input(
         },
         windows: judge.named("window", &input.windows, |judge, said| {
             let window = judge.window(said, &zone_of)?;
-            Some((window.name.clone(), said.place.clone(), window))
+            Some((window.name().to_owned(), said.place.clone(), window))
         }),
         freezes: judge.freezes(&input.freezes),
         apply,
@@ -304,17 +304,22 @@ impl Judge<'_> {
             check_name(&name.value, 64).map_err(|text| self.mistake(&name.place, "window.name", text));
         let (Ok(()), Ok(cutoff)) = (named, cutoff) else { return None };
         let cutoff = SignedDuration::try_from(cutoff).unwrap_or(SignedDuration::MAX);
-        let error = match Window::parse(&name.value, &schedule.value, cutoff, zone_of) {
+        let text = WindowText {
+            name: name.value.clone(),
+            schedule: ScheduleText { expression: schedule.value.clone(), ..ScheduleText::default() },
+            duration: None,
+            cutoff: Some(cutoff),
+        };
+        let error = match Window::parse(text, zone_of) {
             Ok(window) => return Some(window),
             Err(error) => error,
         };
-        let (key, place) = match (&error, &said.cutoff) {
-            (InvalidWindow::Cutoff { .. }, Some(cutoff)) => ("cutoff", &cutoff.place),
+        let (key, place) = match (&error.field, &said.cutoff) {
+            (Field::Cutoff, Some(cutoff)) => ("cutoff", &cutoff.place),
             _ => ("schedule", &schedule.place),
         };
-        let message = error.to_string();
-        let message = message.strip_prefix(&format!("{key}: ")).unwrap_or(&message);
-        self.mistake(place, &format!("window.{key}"), message.into());
+        let message = error.detail;
+        self.mistake(place, &format!("window.{key}"), message);
         None
     }
 }

@@ -76,7 +76,7 @@ fn a_later_file_wins_key_by_key_and_window_by_window() {
     assert_eq!(settings.scan.interval, Duration::from_secs(3 * 3_600));
     assert!(!settings.scan.refresh);
     assert_eq!(settings.store.s3.region, None);
-    let names: Vec<_> = settings.windows.iter().map(|window| window.name.as_str()).collect();
+    let names: Vec<_> = settings.windows.iter().map(|window| window.name()).collect();
     assert_eq!(names, ["a", "b"]);
     let open = patchd_core::window::verdict(&settings.windows, "2026-11-28T04:29:00Z".parse().unwrap());
     assert!(matches!(open, patchd_core::window::Verdict::Open(_)), "{open:?}");

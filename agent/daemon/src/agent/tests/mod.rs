@@ -20,7 +20,7 @@ use patchd_core::run::event::{
     Effect, Event, Findings, Installed, Proposal, Recall, RefreshOutcome, Simulation, TransactionEnd,
 };
 use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
-use patchd_core::window::Window;
+use patchd_core::window::{ScheduleText, Window, WindowText};
 use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::Settings;
 use patchd_protocol::control::{AgentState, ReportSummary, RunOutcome, RunPhase, RunTrigger};
@@ -259,8 +259,11 @@ impl Stage {
 const START: &str = "2026-11-23T10:00:00Z";
 
 fn settings(schedule: Option<&str>) -> Settings {
-    let window =
-        |schedule| Window::parse("night", schedule, SignedDuration::ZERO, |_| Some(TimeZone::UTC)).unwrap();
+    let window = |expression: &str| {
+        let schedule = ScheduleText { expression: expression.into(), ..ScheduleText::default() };
+        let text = WindowText { name: "night".into(), schedule, ..WindowText::default() };
+        Window::parse(text, |_| Some(TimeZone::UTC)).unwrap()
+    };
     Settings { windows: schedule.map(window).into_iter().collect(), ..Settings::default() }
 }
 
