@@ -8,6 +8,7 @@ pub mod control;
 pub mod executor;
 pub mod frame;
 pub mod listing;
+mod mistake;
 pub mod report;
 pub mod schema;
 pub mod store_url;

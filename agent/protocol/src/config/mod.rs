@@ -6,18 +6,19 @@
 mod apply;
 mod fragment;
 mod input;
-mod mistake;
 mod settings;
 mod value;
 
 use jiff::tz::TimeZone;
 
+use crate::mistake;
+
 pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule, FreezePeriod};
-pub use self::mistake::{Mistake, Mistakes};
 pub use self::settings::{
     AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
 };
 pub use self::value::parse_duration;
+pub use crate::mistake::{Mistake, Mistakes};
 
 /// One configuration file, read.
 #[derive(Debug, Clone)]

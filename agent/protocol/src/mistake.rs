@@ -1,4 +1,4 @@
-//! One mistake in the configuration: where it is, what is wrong, what to do. It decides nothing.
+//! One mistake in the configuration or in a baseline: where it is, what is wrong, what to do. It decides nothing.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ pub struct Mistake {
     pub file: String,
     /// Counted from 1; `None` if the file as a whole is meant.
     pub line: Option<usize>,
-    /// With its section: `scan.interval`.
+    /// With its section, `scan.interval`, or the path of it: `$.ApprovalRules.PatchRules[2].ApproveAfterDays`.
     pub key: Option<String>,
     pub message: String,
 }
@@ -56,7 +56,7 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 /// What to say of a word that is none of `known`: the nearest one if it is near, all of them otherwise.
-pub(super) fn suggest(word: &str, known: &[&str]) -> String {
+pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|known| (distance(word, known), known)).min();
     match nearest {
         Some((distance, nearest)) if distance <= nearest.len().div_ceil(3) => {
