@@ -28,21 +28,6 @@ impl OsRelease {
 
     /// The value of Patch Manager's `PRODUCT` filter for this host: `Debian12`, `Ubuntu22.04`.
     pub fn product(&self, system: OperatingSystem) -> String {
-        let name = match system {
-            OperatingSystem::AmazonLinux
-            | OperatingSystem::AmazonLinux2
-            | OperatingSystem::AmazonLinux2022
-            | OperatingSystem::AmazonLinux2023 => "AmazonLinux",
-            OperatingSystem::Ubuntu => "Ubuntu",
-            OperatingSystem::Debian => "Debian",
-            OperatingSystem::Raspbian => "Raspbian",
-            OperatingSystem::RedHatEnterpriseLinux => "RedhatEnterpriseLinux",
-            OperatingSystem::CentOs => "CentOS",
-            OperatingSystem::OracleLinux => "OracleLinux",
-            OperatingSystem::RockyLinux => "RockyLinux",
-            OperatingSystem::AlmaLinux => "AlmaLinux",
-            OperatingSystem::Suse => "Suse",
-        };
-        format!("{name}{}", self.version_id)
+        format!("{}{}", system.product_name(), self.version_id)
     }
 }

@@ -29,6 +29,11 @@ impl FilterKey {
         }
     }
 
+    /// Reads the API's spelling, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.as_str().eq_ignore_ascii_case(text))
+    }
+
     /// Whether packages of this kind have the fact.
     pub fn works_on(self, packaging: Packaging) -> bool {
         match self {

@@ -97,6 +97,11 @@ impl RejectedAction {
             Self::Block => "BLOCK",
         }
     }
+
+    /// Reads the API's spelling, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 /// The list of rejected patches. It beats every approval.

@@ -59,6 +59,24 @@ impl OperatingSystem {
         Self::ALL.into_iter().find(|system| system.as_str().eq_ignore_ascii_case(text))
     }
 
+    /// What the products of it begin with, before the version: `Debian` of `Debian12`.
+    pub fn product_name(self) -> &'static str {
+        match self {
+            Self::AmazonLinux | Self::AmazonLinux2 | Self::AmazonLinux2022 | Self::AmazonLinux2023 => {
+                "AmazonLinux"
+            }
+            Self::Ubuntu => "Ubuntu",
+            Self::Debian => "Debian",
+            Self::Raspbian => "Raspbian",
+            Self::RedHatEnterpriseLinux => "RedhatEnterpriseLinux",
+            Self::CentOs => "CentOS",
+            Self::OracleLinux => "OracleLinux",
+            Self::RockyLinux => "RockyLinux",
+            Self::AlmaLinux => "AlmaLinux",
+            Self::Suse => "Suse",
+        }
+    }
+
     /// Which packages it has, and so which facts a filter can look at.
     pub fn packaging(self) -> Packaging {
         match self {
