@@ -3,6 +3,7 @@
 //! Text in, values out and back: no file, socket or clock is touched here.
 #![forbid(unsafe_code)]
 
+pub mod baseline;
 pub mod config;
 pub mod control;
 pub mod executor;
