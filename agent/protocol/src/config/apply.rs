@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use patchd_core::gate::Freeze;
 use patchd_core::glob::Glob;
 
-use super::fragment::{ConffileFragment, FreezeFragment, Located, Place};
+use super::fragment::{ConffileFragment, FreezeFragment, Located};
 use super::input::Input;
 use super::mistake::suggest;
 use super::settings::{Judge, Settings, duration_within};
-use super::value::check_name;
+use super::value::{check_name, instant};
 
 /// The longest reason of a freeze, in characters.
 const MAX_REASON: usize = 500;
@@ -221,29 +221,6 @@ impl Judge<'_> {
         }
         Some(FreezePeriod { name, from, until: end, reason })
     }
-
-    fn judged<T>(
-        &mut self,
-        key: &str,
-        said: &Located<String>,
-        parse: impl Fn(&String) -> Result<T, String>,
-    ) -> Option<T> {
-        parse(&said.value).map_err(|message| self.mistake(&said.place, key, message)).ok()
-    }
-
-    /// The values of a table that needs them all. Each that is missing is a mistake.
-    fn all_or_none<'a, const N: usize>(
-        &mut self,
-        what: &str,
-        place: &Place,
-        keys: [(&str, Option<&'a Located<String>>); N],
-        example: &str,
-    ) -> [Option<&'a Located<String>>; N] {
-        for (key, _) in keys.iter().filter(|(_, value)| value.is_none()) {
-            self.mistake(place, &format!("{what}.{key}"), format!("the {what} has none; {example}"));
-        }
-        keys.map(|(_, value)| value)
-    }
 }
 
 fn rule(text: &str) -> Result<ConffileRule, String> {
@@ -254,12 +231,6 @@ fn rule(text: &str) -> Result<ConffileRule, String> {
 
 fn glob(text: &str) -> Result<Glob, String> {
     Glob::parse(text).map_err(|error| format!("{text:?} is no package name with `*` and `?` in it: {error}"))
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is no date and time with an offset; write it like 2026-12-20T00:00:00Z")
-    })
 }
 
 fn check_reason(text: &str) -> Result<String, String> {

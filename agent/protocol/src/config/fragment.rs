@@ -27,7 +27,12 @@ pub(super) struct WindowFragment {
     pub(super) place: Place,
     pub(super) name: Option<Located<String>>,
     pub(super) schedule: Option<Located<String>>,
+    pub(super) timezone: Option<Located<String>>,
+    pub(super) duration: Option<Located<String>>,
     pub(super) cutoff: Option<Located<String>>,
+    pub(super) offset: Option<Located<i64>>,
+    pub(super) start: Option<Located<String>>,
+    pub(super) end: Option<Located<String>>,
 }
 
 /// One `[[freeze]]`, its values not yet judged.
@@ -169,7 +174,12 @@ impl Fragment {
                 place,
                 name: section.text("name"),
                 schedule: section.text("schedule"),
+                timezone: section.text("timezone"),
+                duration: section.text("duration"),
                 cutoff: section.text("cutoff"),
+                offset: section.integer("offset"),
+                start: section.instant("start"),
+                end: section.instant("end"),
             }),
             "freeze" => self.freezes.push(FreezeFragment {
                 place,
@@ -241,6 +251,13 @@ impl<'a, 's> Section<'a, 's> {
         self.value(key, "a date and time such as 2026-12-20T00:00:00Z", |value| match value {
             DeValue::Datetime(instant) => Some(instant.to_string()),
             DeValue::String(text) => Some(text.as_ref().into()),
+            _ => None,
+        })
+    }
+
+    fn integer(&mut self, key: &'static str) -> Option<Located<i64>> {
+        self.value(key, "a whole number", |value| match value {
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
         })
     }

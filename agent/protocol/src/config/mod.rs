@@ -8,6 +8,7 @@ mod fragment;
 mod input;
 mod settings;
 mod value;
+mod window;
 
 use jiff::tz::TimeZone;
 

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use patchd_core::window::{Field, ScheduleText, Window, WindowText};
+use patchd_core::window::Window;
 
 use super::apply::{ApplySettings, ClockSettings, FreezePeriod};
-use super::fragment::{Located, Place, WindowFragment};
+use super::fragment::{Located, Place};
 use super::input::Input;
 use super::mistake::{Mistake, suggest};
 use super::value::{check_name, parse_duration};
@@ -182,10 +181,7 @@ pub(super) fn from_input(
                 ),
             },
         },
-        windows: judge.named("window", &input.windows, |judge, said| {
-            let window = judge.window(said, &zone_of)?;
-            Some((window.name().to_owned(), said.place.clone(), window))
-        }),
+        windows: judge.windows(&input.windows, zone_of),
         freezes: judge.freezes(&input.freezes),
         apply,
         clock: ClockSettings {
@@ -248,6 +244,29 @@ impl Judge<'_> {
         }
     }
 
+    pub(super) fn judged<T>(
+        &mut self,
+        key: &str,
+        said: &Located<String>,
+        parse: impl Fn(&String) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(&said.value).map_err(|message| self.mistake(&said.place, key, message)).ok()
+    }
+
+    /// The values of a table that needs them all. Each that is missing is a mistake.
+    pub(super) fn all_or_none<'a, const N: usize>(
+        &mut self,
+        what: &str,
+        place: &Place,
+        keys: [(&str, Option<&'a Located<String>>); N],
+        example: &str,
+    ) -> [Option<&'a Located<String>>; N] {
+        for (key, _) in keys.iter().filter(|(_, value)| value.is_none()) {
+            self.mistake(place, &format!("{what}.{key}"), format!("the {what} has none; {example}"));
+        }
+        keys.map(|(_, value)| value)
+    }
+
     /// A list of things with names: a later file replaces what has the same one, and one file has it once.
     pub(super) fn named<F, T>(
         &mut self,
@@ -274,53 +293,6 @@ impl Judge<'_> {
             }
         }
         all.into_iter().map(|(_, item)| item).collect()
-    }
-
-    fn window(
-        &mut self,
-        said: &WindowFragment,
-        zone_of: impl Fn(&str) -> Option<TimeZone>,
-    ) -> Option<Window> {
-        let cutoff = match &said.cutoff {
-            None => Ok(Duration::ZERO),
-            Some(cutoff) => parse_duration(&cutoff.value).map_err(|message| (cutoff, message)),
-        };
-        let cutoff =
-            cutoff.map_err(|(cutoff, message)| self.mistake(&cutoff.place, "window.cutoff", message));
-        let (name, schedule) = match (&said.name, &said.schedule) {
-            (Some(name), Some(schedule)) => (name, schedule),
-            (name, schedule) => {
-                let missing = [(name.is_none(), "name"), (schedule.is_none(), "schedule")]
-                    .map(|(is, key)| is.then_some(key));
-                for key in missing.into_iter().flatten() {
-                    let message =
-                        "the window has none; write name = \"weekly\" and schedule = \"Sun 02:00 +3h UTC\"";
-                    self.mistake(&said.place, &format!("window.{key}"), message.into());
-                }
-                return None;
-            }
-        };
-        let named =
-            check_name(&name.value, 64).map_err(|text| self.mistake(&name.place, "window.name", text));
-        let (Ok(()), Ok(cutoff)) = (named, cutoff) else { return None };
-        let cutoff = SignedDuration::try_from(cutoff).unwrap_or(SignedDuration::MAX);
-        let text = WindowText {
-            name: name.value.clone(),
-            schedule: ScheduleText { expression: schedule.value.clone(), ..ScheduleText::default() },
-            duration: None,
-            cutoff: Some(cutoff),
-        };
-        let error = match Window::parse(text, zone_of) {
-            Ok(window) => return Some(window),
-            Err(error) => error,
-        };
-        let (key, place) = match (&error.field, &said.cutoff) {
-            (Field::Cutoff, Some(cutoff)) => ("cutoff", &cutoff.place),
-            _ => ("schedule", &schedule.place),
-        };
-        let message = error.detail;
-        self.mistake(place, &format!("window.{key}"), message);
-        None
     }
 }
 

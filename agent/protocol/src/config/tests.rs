@@ -59,6 +59,31 @@ fn the_shipped_file_shows_every_default() {
     }
 }
 
+/// The lines of the shipped file that are examples, without their `#`.
+fn shipped_examples() -> String {
+    let shipped = include_str!("../../../../packaging/patchd.toml");
+    let line = |line: &'static str| line.strip_prefix("#   ").unwrap_or_default();
+    shipped.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_shipped_file_has_an_example_of_every_key_of_every_list() {
+    let examples = shipped_examples();
+    let zone_of = |name: &str| ["UTC", "Europe/Berlin"].contains(&name).then_some(TimeZone::UTC);
+    let settings = read(&[file("examples", &examples)], zone_of).unwrap();
+    assert_eq!(settings.windows.len(), 2);
+    for list in ["window", "freeze", "conffile"] {
+        let asked = format!("[[{list}]]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
+        let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
+        let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
+        let (keys, _) = keys.split_once('\n').unwrap_or((keys, ""));
+        for key in keys.split(", ") {
+            let shown = examples.lines().any(|line| line.starts_with(&format!("{key} = ")));
+            assert!(shown, "packaging/patchd.toml has no example of {list}.{key}");
+        }
+    }
+}
+
 #[test]
 fn a_later_file_wins_key_by_key_and_window_by_window() {
     let settings = read_texts(&[
@@ -258,6 +283,50 @@ fn a_bad_window_is_told_and_hides_no_other_mistake() {
             "patchd.toml:11: window.cutoff: 4h before the end leaves nothing of a window of 3h",
             "patchd.toml:15: window.schedule: the time zone \"Mars/Base\" is not in the tz database",
             "patchd.toml:19: window.name: \"e\" is already the name of the window in line 16; give it another",
+        ],
+    );
+}
+
+#[test]
+fn the_schedules_of_systems_manager_are_windows() {
+    let settings = read_texts(&[(
+        "patchd.toml",
+        "[[window]]\nname = \"third\"\nschedule = \"cron(0 2 ? * THU#3 *)\"\ntimezone = \"UTC\"\n\
+         duration = \"3h\"\ncutoff = \"1h\"\noffset = 2\nstart = 2026-12-01T00:00:00Z\nend = \"2027-02-01T00:00:00Z\"\n\
+         [[window]]\nname = \"rate\"\nschedule = \"rate(7 days)\"\nduration = \"24h\"\nstart = 2027-01-01T00:00:00Z\n",
+    )])
+    .unwrap();
+    let from = "2026-11-01T00:00:00Z".parse().unwrap();
+    let opens = |at: usize| -> Vec<_> {
+        settings.windows[at].opens_after(from).take(3).map(|opens| opens.start.to_string()).collect()
+    };
+    assert_eq!(opens(0), ["2026-12-19T02:00:00Z", "2027-01-23T02:00:00Z"]);
+    assert_eq!(opens(1), ["2027-01-01T00:00:00Z", "2027-01-08T00:00:00Z", "2027-01-15T00:00:00Z"]);
+}
+
+#[test]
+fn what_contradicts_a_schedule_is_told_by_its_key() {
+    check_mistakes(
+        "[[window]]\nname = \"a\"\nschedule = \"Sun 02:00 +3h UTC\"\ntimezone = \"UTC\"\n\
+         [[window]]\nname = \"b\"\nschedule = \"Sun 02:00 +3h\"\nduration = \"3h\"\n\
+         [[window]]\nname = \"c\"\nschedule = \"Sun 02:00 +3h\"\noffset = 1\n\
+         [[window]]\nname = \"d\"\nschedule = \"cron(0 2 ? * SUN *)\"\n\
+         [[window]]\nname = \"e\"\nschedule = \"cron(0 2 ? * SUN *)\"\nduration = \"30m\"\n\
+         [[window]]\nname = \"f\"\nschedule = \"cron(0 2 ? * SUN *)\"\nduration = \"3h\"\noffset = 7\n\
+         [[window]]\nname = \"g\"\nschedule = \"rate(1 day)\"\nduration = \"3h\"\n\
+         [[window]]\nname = \"h\"\nschedule = \"cron(0 2 ? 13 SUN *)\"\nduration = \"3h\"\n\
+         [[window]]\nname = \"i\"\nschedule = \"rate(1 day)\"\nduration = \"3h\"\nstart = 2027-01-01T00:00:00Z\n\
+         end = 2026-01-01T00:00:00Z\n",
+        &[
+            "patchd.toml:4: window.timezone: the schedule names one itself; write it once",
+            "patchd.toml:8: window.duration: the schedule says it itself; write it once",
+            "patchd.toml:12: window.offset: only a schedule of the form cron(…) has one",
+            "patchd.toml:13: window.duration: the schedule says none; write how long the window lasts, such as 3h",
+            "patchd.toml:19: window.duration: the window lasts 30m; it must last from 1 hour to 24 hours",
+            "patchd.toml:24: window.offset: 7 days are not allowed; use 1 to 6",
+            "patchd.toml:25: window.start: a rate() is counted from it; write it like 2027-01-01T00:00:00Z",
+            "patchd.toml:31: window.schedule: month: \"13\" is not allowed; use 1 to 12 or JAN to DEC",
+            "patchd.toml:38: window.end: 2026-01-01T00:00:00Z is not after the start, 2027-01-01T00:00:00Z",
         ],
     );
 }

@@ -1,6 +1,8 @@
-//! Values that have a meaning of their own in the configuration: durations and names. Each is a text first.
+//! Values that have a meaning of their own in the configuration: durations, instants and names. Each is a text first.
 
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// Reads `90s`, `15m`, `1h`, `7d`, or several such, the larger unit first: `1h30m`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -24,6 +26,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(wrong());
     }
     Ok(Duration::from_secs(total))
+}
+
+/// A date and time that is one instant.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no date and time with an offset; write it like 2026-12-20T00:00:00Z")
+    })
 }
 
 /// A word that is safe in file names and object keys.
