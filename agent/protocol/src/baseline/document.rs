@@ -63,7 +63,9 @@ fn read_one(
         findings.mistake(&section.place, sentence);
         return None;
     }
-    if let Some((inner, place)) = section.get("patchBaseline") {
+    let wrapping = "patchBaseline";
+    if section.has(wrapping) {
+        let (inner, place) = section.get(wrapping)?;
         for key in ["patchGroup", "patches", "enableApplicationPatches", "requiredFeatures"] {
             section.ignore(key);
         }
@@ -112,7 +114,7 @@ impl<'n, 'a> Document<'n, 'a> {
         // Everything else depends on it: without it there is nothing more to say.
         let system = self.system(findings)?;
         let name = self.name(findings);
-        let id = self.text(names.id, text::ID, findings);
+        let id = self.section.text(names.id, findings).and_then(|id| within(id, text::ID, findings));
         let first_seen = self.section.boolean(names.delays_by_first_seen, findings);
         let delays_by_first_seen = first_seen.as_ref().is_some_and(|asked| asked.value);
         if let Some(asked) = first_seen.filter(|asked| asked.value && system.packaging() != Packaging::Deb) {
@@ -140,7 +142,7 @@ impl<'n, 'a> Document<'n, 'a> {
         self.section.finish(findings);
         let name = name.unwrap_or_default();
         let baseline = Baseline {
-            id: id.unwrap_or_else(|| name.clone()),
+            id: id.as_ref().map_or_else(|| name.clone(), |id| id.value.clone()),
             name,
             system,
             global_filters,
@@ -149,6 +151,13 @@ impl<'n, 'a> Document<'n, 'a> {
             rejected: rejected.0,
             delays_by_first_seen,
         };
+        if let Some(id) = id.filter(|id| is_false_builtin(&id.value, &baseline)) {
+            let message = format!(
+                "{} is a predefined baseline, and this one says something else; give it an id and a name of its own",
+                shown(&id.value)
+            );
+            findings.mistake(&id.place, message);
+        }
         Some(BaselineFile {
             baseline,
             description: description.filter(|text| !text.is_empty()),
@@ -348,6 +357,11 @@ impl<'n, 'a> Document<'n, 'a> {
             findings.mistake(&text.place, unknown_word(&text.value, &known));
         }
     }
+}
+
+/// Reports name a baseline by its id, so an id of ours is no other's.
+fn is_false_builtin(id: &str, baseline: &Baseline) -> bool {
+    id.starts_with("builtin:") && Baseline::builtin_by_id(id).as_ref() != Some(baseline)
 }
 
 /// Seconds since 1970, with a fraction or without. What is finer than a millisecond comes of floating points.

@@ -12,6 +12,7 @@ mod rules;
 mod section;
 mod text;
 mod vocabulary;
+mod write;
 
 use std::fmt;
 
@@ -42,6 +43,21 @@ pub struct BaselineFile {
     pub sources: Vec<String>,
     /// What is valid and will have no effect.
     pub notes: Vec<Note>,
+}
+
+impl BaselineFile {
+    /// A baseline that came from no file.
+    pub fn of(baseline: Baseline) -> Self {
+        Self {
+            baseline,
+            description: None,
+            patch_groups: Vec::new(),
+            created_at: None,
+            modified_at: None,
+            sources: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Something in a baseline that will have no effect, and why; shown as `file:line: path: message`.

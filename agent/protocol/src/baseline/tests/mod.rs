@@ -1,6 +1,8 @@
 //! Baselines as their callers see them: bytes in, a baseline with notes or the full list of mistakes out.
 
 mod forms;
+mod mistakes;
+mod written;
 
 use super::*;
 
