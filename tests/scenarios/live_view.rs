@@ -55,7 +55,7 @@ fn a_plan_is_shown_kept_and_applied_as_it_was() -> Result<()> {
     }
     assert_eq!(versions(&host)?, before, "a plan changes nothing");
     at_work.run(&["sh", "-c", "patchctl plan --json > /plan.json"])?.success()?;
-    let wrong = "sed s/1.1/1.2/ /plan.json > /wrong.json; patchctl apply --plan /wrong.json";
+    let wrong = "sed 's/\"1[.]1\"/\"1.2\"/' /plan.json > /wrong.json; patchctl apply --plan /wrong.json";
     let wrong = at_work.run(&["sh", "-c", wrong])?.expect_code(2)?;
     assert!(wrong.stderr.starts_with("patchctl: /wrong.json: digest: "), "{}", wrong.stderr);
     let applied = at_work.run(&["patchctl", "apply", "--plan", "/plan.json"])?.success()?;
