@@ -6,10 +6,10 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use patchd_protocol::control::clock::ClockState;
 use patchd_protocol::control::{RunOutcome, RunPhase, RunSummary};
 use patchd_tests::agent_host::{AgentHost, always_open};
-use patchd_tests::command;
-use patchd_tests::outcome::{is_root_or_skipped, skipped};
+use patchd_tests::outcome::{is_root_or_skipped, kernel_keeps_time, skipped};
 use patchd_tests::repository::ToyPackage;
 use patchd_tests::story::{self, Told};
 use patchd_tests::supervised::{Supervised, Target};
@@ -396,10 +396,7 @@ fn a_clock_that_is_not_synchronised_opens_no_window() -> Result<()> {
     host.root.write("/etc/patchd/patchd.toml", always_open().replace("= false", "= true"))?;
     let mut at_work = Supervised::start(&host.root)?;
     story::settle(&mut at_work)?;
-    // The kernel's own word, by other means than patchd's: 5 is TIME_ERROR of adjtimex(2).
-    let ask = "import ctypes; print(ctypes.CDLL(None).adjtimex((ctypes.c_byte * 512)()))";
-    let told = command::finish(command::command("python3").args(["-c", ask]))?.success()?;
-    if told.stdout.trim() != "5" {
+    if kernel_keeps_time()? {
         skipped("this machine's clock is synchronised");
         return Ok(());
     }
@@ -407,6 +404,17 @@ fn a_clock_that_is_not_synchronised_opens_no_window() -> Result<()> {
     let told = story::apply(&mut at_work)?;
     assert_eq!(told.summary.verdict, Some(RunOutcome::Refused), "{:?}", told.summary);
     assert!(detail(&told).contains("clock"), "{}", detail(&told));
+    // The status says so beforehand, and what policy makes of it.
+    let status = at_work.status()?;
+    assert_eq!((status.clock.state, status.clock.required), (ClockState::Unsynchronised, true));
+    assert!(status.gates.iter().any(|gate| gate.code == "clock_untrusted"), "{:?}", status.gates);
+    let shown = at_work.run(&["patchctl", "status"])?.stdout;
+    assert!(shown.contains("not synchronised: nothing is changed unattended"), "{shown}");
+    host.root.write("/etc/patchd/patchd.toml", always_open())?;
+    at_work.stop_patchd()?;
+    at_work.start_patchd()?;
+    let status = at_work.status()?;
+    assert!(!status.clock.required && status.gates.is_empty(), "{status:?}");
     assert_eq!(host.root.dpkg("lab-small")?, "1.0|install ok installed");
     Ok(())
 }

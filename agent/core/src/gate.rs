@@ -249,7 +249,8 @@ fn time_left(observed: &Observed, by: &Permission) -> SignedDuration {
     left.min(observed.longest_transaction)
 }
 
-fn shut_by_clock(clock: &Clock) -> Option<Shut> {
+/// The gate that a clock shuts, if it shuts one.
+pub fn shut_by_clock(clock: &Clock) -> Option<Shut> {
     let detail = match clock {
         Clock::Synchronised | Clock::NotRequired => return None,
         Clock::Unsynchronised => {

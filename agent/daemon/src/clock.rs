@@ -1,14 +1,16 @@
 //! The daemon's clock: the one place where it asks what time it is, and where it judges whether to believe the answer.
 //!
 //! A clock that was set while patchd looked, or that shows less than the journal knows, is not believed: nothing that
-//! nobody asked for happens then. Whether somebody keeps it right is the kernel's to say, and for the gates to weigh.
+//! nobody asked for happens then. Whether somebody keeps it right is the kernel's to say, and for the gates to weigh. The
+//! kernel's word comes from the executor (`clock_keeper`): a service that may not set the clock can't ask.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
-use patchd_host::clock::{Synchronisation, synchronisation};
+use patchd_protocol::executor::ClockWire;
+use tokio::sync::{Notify, watch};
 
 /// How far two clocks may drift apart between two looks, and how far back the clock may be.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
@@ -16,15 +18,19 @@ const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 /// How long a clock that was set must have gone steadily before it is believed again.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 
+/// How old the kernel's word may be to make a clock believed that was ahead before.
+const FRESH: Duration = Duration::from_secs(2 * 60);
+
+/// How old it may be to be shown, and how old that there is none.
+const SHOWABLE: Duration = Duration::from_secs(5 * 60);
+const SHOWABLE_UNKNOWN: Duration = Duration::from_secs(30);
+
 /// Where the time comes from. Tests have one that they move.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
     /// How long the machine has been up, sleep included. Nobody can set it.
     fn since_boot(&self) -> Duration;
-
-    /// Whether somebody keeps the clock right.
-    fn synchronisation(&self) -> Synchronisation;
 }
 
 /// The machine's clock.
@@ -40,9 +46,21 @@ impl Clock for SystemClock {
     fn since_boot(&self) -> Duration {
         clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
     }
+}
 
-    fn synchronisation(&self) -> Synchronisation {
-        synchronisation()
+/// What the kernel said of its clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub clock: ClockWire,
+    /// How long ago.
+    pub age: Duration,
+}
+
+impl Word {
+    /// Whether it still tells how things are, for people.
+    pub fn is_showable(&self) -> bool {
+        let limit = if matches!(self.clock, ClockWire::Unknown { .. }) { SHOWABLE_UNKNOWN } else { SHOWABLE };
+        self.age < limit
     }
 }
 
@@ -51,6 +69,9 @@ impl Clock for SystemClock {
 pub struct ClockWatch<C> {
     clock: C,
     state: Mutex<State>,
+    /// The kernel's last word, and when it came, by the time since boot.
+    word: watch::Sender<Option<(ClockWire, Duration)>>,
+    wanted: Notify,
 }
 
 #[derive(Debug)]
@@ -70,7 +91,42 @@ impl<C: Clock> ClockWatch<C> {
     pub fn new(clock: C, newest: Option<Timestamp>) -> Self {
         let (now, up) = (clock.now(), clock.since_boot());
         let state = State { last: (now, up), steady_since: up, set_by: None, newest, is_accepted: false };
-        Self { clock, state: Mutex::new(state) }
+        Self { clock, state: Mutex::new(state), word: watch::Sender::new(None), wanted: Notify::new() }
+    }
+
+    /// Takes the kernel's word down.
+    pub fn take_word(&self, clock: ClockWire) {
+        self.word.send_replace(Some((clock, self.clock.since_boot())));
+    }
+
+    /// The kernel's last word; none if it was never asked, or the clock was set since.
+    pub fn word(&self) -> Option<Word> {
+        let (clock, at) = self.word.borrow().clone()?;
+        Some(Word { clock, age: self.clock.since_boot().saturating_sub(at) })
+    }
+
+    /// Waits until somebody wants the kernel to be asked again.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Has the kernel asked again, and waits for its word, not longer than this.
+    pub async fn ask_again(&self, limit: Duration) {
+        let mut word = self.word.subscribe();
+        self.wanted.notify_one();
+        // Who asks shows what there is, be it old.
+        let _ = tokio::time::timeout(limit, word.changed()).await;
+    }
+
+    /// Whether the kernel said just now that somebody keeps its clock right. If that is not known, it is asked.
+    fn is_kept(&self) -> bool {
+        match self.word() {
+            Some(word) if word.age < FRESH => word.clock == ClockWire::Synchronised,
+            _ => {
+                self.wanted.notify_one();
+                false
+            }
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -96,6 +152,8 @@ impl<C: Clock> ClockWatch<C> {
             );
             state.set_by = Some(set_by);
             state.steady_since = up;
+            // What the kernel said of the clock before counts no more.
+            self.word.send_replace(None);
         }
         let is_steady = QUIET <= up.saturating_sub(state.steady_since);
         if let Some(by) = state.set_by {
@@ -109,7 +167,7 @@ impl<C: Clock> ClockWatch<C> {
         }
         let newest = state.newest.unwrap_or(now);
         if TOLERANCE < newest.duration_since(now) {
-            if !(is_steady && self.clock.synchronisation() == Synchronisation::Synchronised) {
+            if !(is_steady && self.is_kept()) {
                 return Some(format!(
                     "it shows {now:.0}, and patchd has written down {newest:.0} before; if it is right now, \
                      `patchctl resume` says so"
@@ -147,7 +205,7 @@ mod tests {
 
     /// A clock whose two hands a test moves.
     #[derive(Clone)]
-    struct Hands(Arc<Mutex<(Timestamp, Duration, Synchronisation)>>);
+    struct Hands(Arc<Mutex<(Timestamp, Duration)>>);
 
     impl Clock for Hands {
         fn now(&self) -> Timestamp {
@@ -157,16 +215,11 @@ mod tests {
         fn since_boot(&self) -> Duration {
             self.0.lock().unwrap().1
         }
-
-        fn synchronisation(&self) -> Synchronisation {
-            self.0.lock().unwrap().2.clone()
-        }
     }
 
     impl Hands {
         fn at(text: &str) -> Self {
-            let unsynchronised = Synchronisation::Unsynchronised;
-            Self(Arc::new(Mutex::new((text.parse().unwrap(), Duration::from_secs(500), unsynchronised))))
+            Self(Arc::new(Mutex::new((text.parse().unwrap(), Duration::from_secs(500)))))
         }
 
         /// Time goes by.
@@ -179,10 +232,6 @@ mod tests {
         fn set(&self, seconds: i64) {
             let mut hands = self.0.lock().unwrap();
             hands.0 = hands.0.checked_add(SignedDuration::from_secs(seconds)).unwrap();
-        }
-
-        fn keep_right(&self) {
-            self.0.lock().unwrap().2 = Synchronisation::Synchronised;
         }
     }
 
@@ -207,8 +256,8 @@ mod tests {
             hands.set(seconds);
             hands.pass(9);
             assert!(watch.distrust().is_some(), "the second time counts");
-            hands.keep_right();
             hands.pass(11);
+            watch.take_word(ClockWire::Synchronised);
             assert_eq!(watch.distrust(), None, "{seconds}");
         }
     }
@@ -230,10 +279,16 @@ mod tests {
         let watch = watch(&hands, Some("2036-01-01T00:00:00Z"));
         let told = watch.distrust().unwrap();
         assert!(told.contains("2026-11-23T10:00:00Z") && told.contains("2036-01-01"), "{told}");
+        watch.take_word(ClockWire::Synchronised);
+        assert!(watch.distrust().is_some(), "it may have been set just before");
         hands.pass(60);
-        assert!(watch.distrust().is_some());
+        assert!(watch.distrust().is_some(), "that word is old");
+        for no in [ClockWire::Unsynchronised, ClockWire::Unknown { detail: "nobody answers".into() }] {
+            watch.take_word(no);
+            assert!(watch.distrust().is_some());
+        }
         assert!(!watch.take_accepted());
-        hands.keep_right();
+        watch.take_word(ClockWire::Synchronised);
         assert_eq!(watch.distrust(), None);
         assert!(watch.take_accepted() && !watch.take_accepted());
         hands.pass(1);
@@ -252,6 +307,37 @@ mod tests {
         hands.pass(29);
         assert_eq!(caught_up.distrust(), None);
         assert!(!caught_up.take_accepted());
+    }
+
+    #[test]
+    fn the_kernels_word_does_not_outlive_the_clock_that_it_was_about() {
+        let hands = Hands::at(NOW);
+        let watch = watch(&hands, None);
+        assert_eq!(watch.word(), None);
+        watch.take_word(ClockWire::Synchronised);
+        hands.pass(4);
+        assert_eq!(watch.distrust(), None);
+        let word = watch.word().unwrap();
+        assert_eq!(word, Word { clock: ClockWire::Synchronised, age: Duration::from_secs(240) });
+        assert!(word.is_showable() && !Word { age: SHOWABLE, ..word }.is_showable());
+        hands.set(3600);
+        assert!(watch.distrust().is_some());
+        assert_eq!(watch.word(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_kernel_is_asked_when_its_word_is_needed_and_nobody_waits_for_ever() {
+        let hands = Hands::at(NOW);
+        let watch = watch(&hands, Some("2036-01-01T00:00:00Z"));
+        hands.pass(11);
+        assert!(watch.distrust().is_some());
+        watch.wanted().await;
+        watch.ask_again(Duration::from_secs(1)).await;
+        watch.wanted().await;
+        assert_eq!(watch.word(), None);
+        let told = async { watch.take_word(ClockWire::Synchronised) };
+        tokio::join!(watch.ask_again(Duration::MAX), told);
+        assert_eq!(watch.distrust(), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum ExecutorError {
 
 /// A client of the executor. Each request has a connection of its own: what one leaves behind is in no other's way, and
 /// an executor that died is started by whoever holds the socket.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ExecutorClient {
     socket: PathBuf,
 }

@@ -42,7 +42,7 @@ impl Moment<'_> {
 }
 
 /// A clock that was set is believed by no setting.
-fn clock(distrust: Option<String>, seen: ClockWire, is_required: bool) -> Clock {
+pub fn clock(distrust: Option<String>, seen: ClockWire, is_required: bool) -> Clock {
     match (distrust, seen) {
         (Some(detail), _) => Clock::Jumped { detail },
         (None, ClockWire::Synchronised) => Clock::Synchronised,

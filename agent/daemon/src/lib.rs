@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod chain;
 pub mod clock;
+pub mod clock_keeper;
 pub mod control;
 pub mod deliver;
 pub mod documents;

@@ -1,5 +1,6 @@
 //! What the daemon says of itself and of its runs, as lines.
 
+use patchd_protocol::control::clock::{ClockState, ClockStatus};
 use patchd_protocol::control::{
     AgentState, GateWire, RunDocument, RunOutcome, RunPhase, RunSummary, RunTrigger, RunsDocument,
     StatusDocument, WindowStatus, WindowVerdict,
@@ -49,8 +50,24 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
         add("Next scan", &view.when(time));
     }
     add("Window", &window_text(&document.window, view));
+    add("Clock", &clock_text(&document.clock));
     lines.extend(gate_lines(&document.gates, "Nothing is installed, because", view));
     lines
+}
+
+/// Whether windows are told by the clock, and what it matters.
+fn clock_text(clock: &ClockStatus) -> String {
+    const IGNORED: &str = "policy does without (clock.require_synchronised = false)";
+    const HELD: &str = "nothing is changed unattended";
+    let detail = clock.detail.as_deref().unwrap_or("no reason is known");
+    match (clock.state, clock.required) {
+        (ClockState::Synchronised, _) => "synchronised".into(),
+        (ClockState::Unsynchronised, true) => format!("not synchronised: {HELD}"),
+        (ClockState::Unsynchronised, false) => format!("not synchronised, and {IGNORED}"),
+        (ClockState::Unknown, true) => format!("unknown: {HELD} ({detail})"),
+        (ClockState::Unknown, false) => format!("unknown, and {IGNORED}"),
+        (ClockState::Distrusted, _) => format!("not believed: {HELD} ({detail})"),
+    }
 }
 
 /// The latest runs.
@@ -328,6 +345,11 @@ mod tests {
         }
     }
 
+    fn clock_of(state: ClockState, required: bool) -> ClockStatus {
+        let detail = matches!(state, ClockState::Unknown | ClockState::Distrusted).then(|| "because".into());
+        ClockStatus { state, required, detail, asked_at: None }
+    }
+
     fn status_of(window: WindowStatus) -> StatusDocument {
         StatusDocument {
             schema: StatusSchema::V1,
@@ -351,6 +373,7 @@ mod tests {
             }),
             next_scan_at: None,
             window,
+            clock: clock_of(ClockState::Synchronised, true),
             gates: vec![GateWire { code: "no_window".into(), detail: "no window is configured".into() }],
             paused: false,
         }
@@ -370,6 +393,7 @@ mod tests {
         Verdict    compliant; no updates offered
         Report     r-1 of 2026-11-23 09:00 UTC (30 minutes ago)
         Window     none is configured, so patchd changes nothing
+        Clock      synchronised
 
         Nothing is installed, because
           - no window is configured
@@ -390,6 +414,28 @@ mod tests {
         assert_eq!(text(WindowVerdict::Shut), "sunday opens 2026-11-29 02:00 UTC (in 5 days)");
         let open = "sunday is open until 2026-11-29 04:00 UTC, last start at 2026-11-29 03:00 UTC";
         assert_eq!(text(WindowVerdict::Open), open);
+    }
+
+    #[test]
+    fn a_clock_is_told_with_what_comes_of_it() {
+        for (state, required, expected) in [
+            (ClockState::Synchronised, false, "synchronised"),
+            (ClockState::Unsynchronised, true, "not synchronised: nothing is changed unattended"),
+            (
+                ClockState::Unsynchronised,
+                false,
+                "not synchronised, and policy does without (clock.require_synchronised = false)",
+            ),
+            (ClockState::Unknown, true, "unknown: nothing is changed unattended (because)"),
+            (
+                ClockState::Unknown,
+                false,
+                "unknown, and policy does without (clock.require_synchronised = false)",
+            ),
+            (ClockState::Distrusted, false, "not believed: nothing is changed unattended (because)"),
+        ] {
+            assert_eq!(clock_text(&clock_of(state, required)), expected);
+        }
     }
 
     #[test]

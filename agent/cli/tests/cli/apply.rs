@@ -332,6 +332,7 @@ fn an_operator_stops_pauses_and_resumes() {
             "schema": "patchd.status/1", "state": "running", "version": "0.1.0", "process_id": 1, "started_at": HALF_NOW,
             "uptime_seconds": 1, "host": "web-1", "store": "file:///x", "spooled_reports": 0,
             "running": summary("r", &json!({"phase": "applying"})), "window": {"verdict": "none"},
+            "clock": {"state": "unsynchronised", "required": true},
             "gates": [{"code": "freeze", "detail": "changes are frozen until Monday: year's end"}], "paused": paused,
         })
         .to_string()

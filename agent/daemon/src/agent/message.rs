@@ -42,6 +42,10 @@ pub(super) enum Message {
     Status {
         reply: oneshot::Sender<StatusDocument>,
     },
+    /// The same, by what is known.
+    StatusAsItIs {
+        reply: oneshot::Sender<StatusDocument>,
+    },
     Health {
         reply: oneshot::Sender<HealthDocument>,
     },
@@ -75,6 +79,11 @@ impl AgentHandle {
     pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
         let (inbox, messages) = mpsc::channel(INBOX);
         (Self { inbox }, messages)
+    }
+
+    /// The agent's own way to itself, which keeps nobody's inbox open.
+    pub(super) fn downgrade(&self) -> mpsc::WeakSender<Message> {
+        self.inbox.downgrade()
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Refusal> {

@@ -81,6 +81,7 @@ pub struct Agent<H, C> {
     facts: AgentFacts,
     live: Live,
     inbox: mpsc::Receiver<Message>,
+    own_inbox: mpsc::WeakSender<Message>,
     active: Option<Active>,
     /// Runs that a crash left behind, beside the one that is carried on.
     left_over: VecDeque<RunState>,
@@ -115,6 +116,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             facts,
             live,
             inbox,
+            own_inbox: handle.downgrade(),
             active: None,
             left_over: VecDeque::new(),
             is_paused: false,
@@ -292,7 +294,8 @@ impl<H: Host, C: Clock> Agent<H, C> {
 
     async fn take(&mut self, message: Message) {
         match message {
-            Message::Status { reply } => {
+            Message::Status { reply } if self.must_ask_of_clock() => self.ask_of_clock(reply),
+            Message::Status { reply } | Message::StatusAsItIs { reply } => {
                 let _ = reply.send(self.status());
             }
             Message::Health { reply } => {

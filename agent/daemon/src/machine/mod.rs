@@ -190,6 +190,7 @@ impl<C: Clock> Machine<C> {
             self.parts.live.progress(&order.id, &ProgressWire::Note { text });
         }
         let settings = self.parts.settings.borrow().clone();
+        self.parts.clock.take_word(seen.clock.clone());
         let distrust = self.parts.clock.distrust();
         let moment = Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust };
         Event::GatesSeen(moment.with(seen))

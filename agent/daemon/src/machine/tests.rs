@@ -10,7 +10,6 @@ use patchd_core::plan::PlannedChange;
 use patchd_core::report::{RunVerdict, Tristate};
 use patchd_core::run::event::Recall;
 use patchd_core::run::{RefreshPolicy, Wish};
-use patchd_host::clock::Synchronisation;
 use patchd_protocol::control::events::RunProgress;
 use patchd_protocol::executor::{
     ClockWire, DownloadWire, FilesystemWire, ObservedWire, PackageTimingWire, RefusalWire, Request,
@@ -36,10 +35,6 @@ impl Clock for StandingClock {
 
     fn since_boot(&self) -> Duration {
         Duration::ZERO
-    }
-
-    fn synchronisation(&self) -> Synchronisation {
-        Synchronisation::Unsynchronised
     }
 }
 

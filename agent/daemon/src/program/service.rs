@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
 use patchd_daemon::clock::{Clock, ClockWatch, SystemClock};
+use patchd_daemon::clock_keeper;
 use patchd_daemon::control::{self, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
 use patchd_daemon::documents::Documents;
@@ -75,6 +76,7 @@ pub(crate) async fn run(
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
     let stop = CancellationToken::new();
     let executor = helper.client(&places.executor_socket);
+    let clock_executor = executor.clone();
     let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
     let newest = journal.with(|journal| journal.newest_instant()).await.context("can't read the journal")?;
     let watch = Arc::new(ClockWatch::new(clock, newest));
@@ -108,7 +110,7 @@ pub(crate) async fn run(
         live: live.clone(),
     });
     let (agent, handle) =
-        Agent::new(Arc::new(machine), watch, journal.clone(), settings, facts, live.clone());
+        Agent::new(Arc::new(machine), Arc::clone(&watch), journal.clone(), settings, facts, live.clone());
     let deliverer =
         Deliverer { spool, settings: receiver.clone(), journal: journal.clone(), spooled, waiting };
     let sources = Sources { agent: handle.clone(), journal, documents, live };
@@ -119,6 +121,7 @@ pub(crate) async fn run(
     let parts = TaskTracker::new();
     let agent = parts.spawn(agent.run(stop.clone()));
     parts.spawn(deliverer.run(stop.clone()));
+    parts.spawn(clock_keeper::keep(watch, clock_executor, stop.clone()));
     parts.close();
     systemd::ready();
     let ended = tokio::select! {

@@ -2,6 +2,7 @@
 //!
 //! Which path answers with which of them is the daemon's OpenAPI document (docs/openapi.json). No transport is here.
 
+pub mod clock;
 pub mod events;
 pub mod plan;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::clock::ClockStatus;
 use self::plan::PlanRequest;
 use crate::report::native::{
     AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, ItemWire, OperationWire, ProblemWire,
@@ -60,6 +62,7 @@ pub struct StatusDocument {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next_scan_at: Option<Timestamp>,
     pub window: WindowStatus,
+    pub clock: ClockStatus,
     /// Why no apply would start now, by gate; empty if one could.
     pub gates: Vec<GateWire>,
     /// Whether an operator told the agent to change nothing until further notice.

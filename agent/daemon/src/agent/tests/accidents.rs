@@ -1,5 +1,6 @@
 //! What happened to others, each with its name, and what the agent does instead.
 
+use patchd_protocol::control::clock::ClockState;
 use patchd_protocol::control::plan::PlanDocument;
 
 use super::*;
@@ -71,6 +72,7 @@ async fn nothing_is_begun_on_a_clock_that_was_set() {
     let status = stage.handle.status().await.unwrap();
     let untrusted = status.gates.iter().find(|gate| gate.code == "clock_untrusted").unwrap();
     assert!(untrusted.detail.contains("set forward by 15000 s"), "{untrusted:?}");
+    assert_eq!(status.clock.state, ClockState::Distrusted);
     assert_eq!(stage.host.told().len(), before);
     tokio::time::sleep(Duration::from_secs(3 * 60)).await;
     assert!(before < stage.host.told().len(), "it has gone steadily for ten minutes");
@@ -88,6 +90,7 @@ async fn nothing_is_begun_on_a_clock_behind_the_journal_until_somebody_says_so()
         &[],
         Some("2026-12-01T00:00:00Z"),
     );
+    *stage.kernel.lock().unwrap() = ClockWire::Unsynchronised;
     tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
     assert_eq!(stage.host.told(), [""; 0]);
     let status = stage.handle.status().await.unwrap();
@@ -95,6 +98,21 @@ async fn nothing_is_begun_on_a_clock_behind_the_journal_until_somebody_says_so()
     assert!(!stage.handle.health().await.unwrap().healthy);
     stage.handle.resume("uid 0".into()).await.unwrap();
     stage.concluded(1).await;
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_behind_the_journal_is_believed_when_it_is_steady_and_the_kernel_says_that_it_is_kept() {
+    let missing = vec![change("openssl")];
+    let settings = settings(Some("daily 09:00 +12h"));
+    let newest = Some("2026-12-01T00:00:00Z");
+    let stage = stage_of(journal(), settings, (missing.clone(), missing), &[], newest);
+    *stage.kernel.lock().unwrap() = ClockWire::Unknown { detail: "nobody answers".into() };
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(stage.host.told(), [""; 0]);
+    *stage.kernel.lock().unwrap() = ClockWire::Synchronised;
+    stage.concluded(1).await;
+    assert!(stage.host.told().contains(&"apply"));
     stage.end().await;
 }
 

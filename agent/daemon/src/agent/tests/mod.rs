@@ -21,7 +21,6 @@ use patchd_core::run::event::{
 };
 use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_core::window::{ScheduleText, Window, WindowText};
-use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::Settings;
 use patchd_protocol::control::{AgentState, ReportSummary, RunOutcome, RunPhase, RunTrigger};
 use patchd_protocol::executor::{ClockWire, ObservedWire};
@@ -56,10 +55,6 @@ impl Clock for TestClock {
 
     fn since_boot(&self) -> Duration {
         self.start.elapsed()
-    }
-
-    fn synchronisation(&self) -> Synchronisation {
-        Synchronisation::Unsynchronised
     }
 }
 
@@ -235,6 +230,8 @@ struct Stage {
     host: Arc<TestHost>,
     handle: AgentHandle,
     journal: SharedJournal,
+    /// What the kernel says of its clock when it is asked.
+    kernel: Arc<Mutex<ClockWire>>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), JournalError>>,
 }
@@ -307,11 +304,21 @@ fn stage_of(
         booted_at: None,
     };
     let watch = Arc::new(ClockWatch::new(clock, newest.map(|text| text.parse().unwrap())));
+    let kernel = Arc::new(Mutex::new(ClockWire::Synchronised));
+    tokio::spawn({
+        let (watch, kernel) = (Arc::clone(&watch), Arc::clone(&kernel));
+        async move {
+            loop {
+                watch.wanted().await;
+                watch.take_word(kernel.lock().unwrap().clone());
+            }
+        }
+    });
     let (agent, handle) =
         Agent::new(Arc::clone(&host), watch, journal.clone(), settings, facts, Live::default());
     let stop = CancellationToken::new();
     let task = tokio::spawn(agent.run(stop.clone()));
-    Stage { host, handle, journal, stop, task }
+    Stage { host, handle, journal, kernel, stop, task }
 }
 
 fn journal() -> SharedJournal {

@@ -16,9 +16,9 @@ use jiff::{SignedDuration, Timestamp};
 use patchd_core::report::Report;
 use patchd_core::run::Order;
 use patchd_core::run::event::{Effect, Event};
-use patchd_host::clock::Synchronisation;
 use patchd_protocol::config::{ControlSettings, Settings};
 use patchd_protocol::control::events::RunEvent;
+use patchd_protocol::executor::ClockWire;
 use patchd_protocol::report::native::ReportDocument;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,10 +48,6 @@ impl Clock for StandingClock {
 
     fn since_boot(&self) -> Duration {
         Duration::ZERO
-    }
-
-    fn synchronisation(&self) -> Synchronisation {
-        Synchronisation::Synchronised
     }
 }
 
@@ -124,9 +120,11 @@ impl Server {
         let stop = CancellationToken::new();
         let work = Arc::new(Semaphore::new(0));
         let live = Live::default();
+        let watch = Arc::new(ClockWatch::new(StandingClock(now), None));
+        watch.take_word(ClockWire::Synchronised);
         let (agent, handle) = Agent::new(
             Arc::new(SlowHost(Arc::clone(&work))),
-            Arc::new(ClockWatch::new(StandingClock(now), None)),
+            watch,
             journal.clone(),
             Settings::default(),
             facts,
