@@ -5,7 +5,7 @@ use patchd_tests::agent_host::{always_open, install_units};
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
 use patchd_tests::command;
-use patchd_tests::outcome::is_root_or_skipped;
+use patchd_tests::outcome::{is_root_or_skipped, kernel_keeps_time};
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
 use patchd_tests::wait;
 
@@ -22,7 +22,7 @@ fn a_root_boots_and_nothing_in_it_fails() -> Result<()> {
 }
 
 /// Of 100, where 96 is what package managers' own units have.
-const EXPOSURE_LIMIT: &str = "--threshold=25";
+const EXPOSURE_LIMIT: &str = "--threshold=15";
 
 #[test]
 fn the_units_are_sound_and_the_daemon_is_shut_in() -> Result<()> {
@@ -89,6 +89,17 @@ fn systemd_starts_the_daemon_which_has_the_root_helper_apply() -> Result<()> {
     for line in ["CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.contains(line), "no {line} in:\n{status}");
     }
+    // The daemon may not ask the kernel of its clock; the executor's answer is the kernel's own, by other means.
+    root.write("/etc/patchd/patchd.toml", always_open().replace("= false", "= true"))?;
+    booted.run(["systemctl", "kill", "--kill-whom=main", "--signal=HUP", "patchd.service"])?;
+    let clock = wait::until("the kernel's word on its clock", 20, || {
+        let status = booted.run(["patchctl", "status", "--json"])?.json()?;
+        let clock = status.get("clock").cloned().unwrap_or_default();
+        Ok((clock.get("required") == Some(&true.into()) && clock.get("asked_at").is_some()).then_some(clock))
+    })
+    .with_context(told)?;
+    let state = if kernel_keeps_time()? { "synchronised" } else { "unsynchronised" };
+    assert_eq!(clock.get("state"), Some(&state.into()), "{clock:#}");
     // It fails if patchd needs longer, since systemd waits for its end.
     booted.run(["timeout", "2", "systemctl", "stop", "patchd.service"])?;
     assert_eq!(show("patchd.service", "Result")?, "success");
