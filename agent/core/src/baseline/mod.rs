@@ -4,6 +4,7 @@ pub mod builtin;
 pub mod decide;
 pub mod filter;
 pub mod first_seen;
+pub mod override_list;
 pub mod pattern;
 pub mod subject;
 pub mod system;

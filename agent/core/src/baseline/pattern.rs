@@ -174,7 +174,7 @@ impl Bound {
 }
 
 /// Whether a glob matches one of the renderings that Patch Manager tries.
-fn is_named(glob: &ShellGlob, subject: &Subject<'_>) -> bool {
+pub(super) fn is_named(glob: &ShellGlob, subject: &Subject<'_>) -> bool {
     let (name, arch) = (subject.package.name.as_str(), subject.package.architecture.as_str());
     let full = subject.version.as_str();
     let mut tries = vec![name.to_owned(), format!("{name}.{arch}")];
