@@ -8,6 +8,7 @@ mod document;
 mod filters;
 mod names;
 mod notation;
+pub mod override_list;
 mod rules;
 mod section;
 mod text;

@@ -3,6 +3,7 @@
 
 pub(super) mod json;
 pub(super) mod toml;
+pub(super) mod yaml;
 
 /// How deep lists and tables may lie in one another. A baseline has 7 levels.
 const MAX_DEPTH: usize = 32;
@@ -21,6 +22,8 @@ pub(super) enum Value {
     /// As it is written: what kind of number is wanted is for the reader to say.
     Number(String),
     Text(String),
+    /// YAML's reference to a value elsewhere. It is not followed: a few lines of them can stand for billions.
+    Alias,
     /// TOML's own date, or date and time.
     Date(String),
     List(Vec<Node>),
@@ -56,6 +59,7 @@ impl Value {
             Self::Boolean(_) => "true or false",
             Self::Number(_) => "a number",
             Self::Text(_) => "a text",
+            Self::Alias => "an alias; write the value itself",
             Self::Date(_) => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",

@@ -12,6 +12,7 @@ fn drawn(node: &Node) -> String {
             format!("{line}{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(" "))
         }
         Value::Null => format!("{line}null"),
+        Value::Alias => format!("{line}*"),
         Value::Boolean(value) => format!("{line}{value}"),
         Value::Number(text) | Value::Date(text) => format!("{line}{text}"),
         Value::Text(text) => format!("{line}{text:?}"),
@@ -69,6 +70,15 @@ fn every_value_of_toml_knows_its_line() {
         "1{a@1=11 b@2=2[3\"x\" 42026-11-30] c@5=5[5{z@6=6true y@7=716}]}",
     );
     check_toml("a = 1\na = 2\n", "2: this is not TOML: duplicate key");
+}
+
+#[test]
+fn every_value_of_yaml_knows_its_line() {
+    let text = "# x\na: 1.10\nb:\n- ~\n- 'true'\n- true\n- {c: &d e, f: *d}\ng: |\n  h\n";
+    let node = yaml::parse(text).unwrap();
+    let expected = "2{a@2=2\"1.10\" b@3=4[4null 5\"true\" 6true 7{c@7=7\"e\" f@7=7*}] g@8=9\"h\\n\"}";
+    assert_eq!(drawn(&node), expected);
+    assert_eq!(yaml::parse("a: 'b").unwrap_err().line, 1);
 }
 
 #[test]
