@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::compliance::Attempts;
 use patchd_core::inventory::Inventory;
 use patchd_core::problem::{Problem, Weight};
 use patchd_core::report::{Operation, Report};
@@ -23,6 +24,7 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
     let settings = settings_of(root, arguments)?;
     let clock = || arguments.now.unwrap_or_else(now);
     let id = new_id(clock());
+    let (freeze, attempts) = (settings.frozen(clock()), Attempts::new());
     let request = ScanRequest {
         id: &id,
         operation: Operation::Scan,
@@ -30,6 +32,9 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
         host_id: settings.agent.host_id.as_deref(),
         cloud: None,
         windows: &settings.windows,
+        is_paused: false,
+        freeze: freeze.as_ref(),
+        attempts: &attempts,
         max_list_age: SignedDuration::try_from(settings.scan.max_list_age).unwrap_or(SignedDuration::MAX),
         problems: Vec::new(),
         run: None,

@@ -2,16 +2,25 @@
 //!
 //! The states and the counting are Patch Manager's. It decides nothing about when to act: see `gate`.
 
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use self::ledger::Ledger;
+use crate::baseline::decide::Decision;
 use crate::baseline::first_seen::FirstSeen;
 use crate::baseline::subject::{Facts, Subject, Traits};
-use crate::baseline::{Baseline, ComplianceLevel};
+use crate::baseline::{Baseline, ComplianceLevel, RejectedAction};
+use crate::gate::Shut;
 use crate::inventory::{InstalledPackage, Inventory};
-use crate::offer::{KeptBack, Offer, Offers, PackageOffers, Phase, Repository};
+use crate::offer::{Listed, Offer, Offers, PackageOffers, Phase, Repository};
 use crate::package::{PackageId, Version};
 use crate::pending::Pending;
-use crate::window::Verdict;
+use crate::reason::{Cause, Reason};
 
 /// Patch Manager's state of one patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,77 +51,6 @@ impl PatchState {
     }
 }
 
-/// Why a package is not at its candidate, or is and does not run yet. One cause each, the first that holds in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WaitReason {
-    /// The administrator put it on hold.
-    Held,
-    /// Preferences keep it below the approved version.
-    Pinned,
-    /// Its publisher gives it to a part of the hosts first, and this host's turn has not come.
-    Phased { percentage: u8 },
-    /// No rule of the baseline approves it.
-    NotApproved,
-    /// It needs something that can't be had.
-    Dependency { on: Option<String> },
-    /// It could only be installed by removing other packages.
-    RemovalRequired { packages: Vec<String> },
-    /// The last run tried and failed.
-    Failed { detail: String },
-    /// No window is configured: the agent looks and changes nothing.
-    NoWindow,
-    /// It waits for the next window.
-    OutsideWindow { next: Option<Timestamp> },
-    /// Nothing stands in its way: the next step of a run takes it.
-    Ready,
-    /// It is installed, and runs after a reboot.
-    Reboot { because: String },
-    /// It is installed, and runs once these were started again.
-    Restart { processes: String },
-}
-
-impl WaitReason {
-    /// The stable name that reports and the API use.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Pinned => "pinned",
-            Self::Phased { .. } => "phased",
-            Self::NotApproved => "not_approved",
-            Self::Dependency { .. } => "dependency",
-            Self::RemovalRequired { .. } => "removal_required",
-            Self::Failed { .. } => "failed",
-            Self::NoWindow => "no_window",
-            Self::OutsideWindow { .. } => "outside_window",
-            Self::Ready => "ready",
-            Self::Reboot { .. } => "reboot",
-            Self::Restart { .. } => "restart",
-        }
-    }
-
-    /// One sentence for a person.
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Held => "on hold: `apt-mark unhold` releases it".into(),
-            Self::Pinned => "preferences (apt_preferences) keep it below the approved version".into(),
-            Self::Phased { percentage } => {
-                format!("its publisher has given it to {percentage} % of hosts so far, and not to this one")
-            }
-            Self::NotApproved => "the baseline does not ask for it".into(),
-            Self::Dependency { on: Some(on) } => format!("it needs {on}, which can't be installed"),
-            Self::Dependency { on: None } => "one of its dependencies can't be installed".into(),
-            Self::RemovalRequired { packages } => format!("it would remove {}", packages.join(", ")),
-            Self::Failed { detail } => format!("the last run could not install it: {detail}"),
-            Self::NoWindow => "no window is configured, so patchd changes nothing".into(),
-            Self::OutsideWindow { next: Some(next) } => format!("waits for the window of {next}"),
-            Self::OutsideWindow { next: None } => "no window is left to wait for".into(),
-            Self::Ready => "will be installed by the next step of the run".into(),
-            Self::Reboot { because } => format!("it runs after a reboot: {because}"),
-            Self::Restart { processes } => format!("{processes} must be restarted to run it"),
-        }
-    }
-}
-
 /// The verdict on one installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComplianceItem {
@@ -126,8 +64,8 @@ pub struct ComplianceItem {
     /// The newest version that the baseline approves, if it is newer than the installed one.
     pub approved: Option<Version>,
     pub installed_at: Option<Timestamp>,
-    /// Why an approved version is not installed, or an installed one does not run yet.
-    pub reason: Option<WaitReason>,
+    /// Why an approved version is not installed, or why an installed one should not be or does not run yet.
+    pub reason: Option<Reason>,
 }
 
 impl ComplianceItem {
@@ -137,7 +75,7 @@ impl ComplianceItem {
             && let Some(reason) = pending.get(&self.package)
         {
             self.state = PatchState::InstalledPendingReboot;
-            self.reason = Some(reason.clone());
+            self.reason = Some(reason.clone().into());
         }
     }
 }
@@ -154,7 +92,7 @@ pub struct Update {
     /// Where the candidate comes from, as apt prints it: `Debian-Security:12/oldstable-security`.
     pub origin: String,
     pub advisories: Vec<String>,
-    pub reason: WaitReason,
+    pub reason: Reason,
 }
 
 /// Patch Manager's summary counts.
@@ -182,6 +120,17 @@ pub struct Judgement {
     pub non_compliant_severity: Option<ComplianceLevel>,
 }
 
+/// What a run tried in vain. It counts while the same version is installed and the same one is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub installed: Version,
+    pub wanted: Version,
+    pub cause: Cause,
+}
+
+/// The last attempt on each package.
+pub type Attempts = BTreeMap<PackageId, Attempt>;
+
 /// What a judgement goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
@@ -190,7 +139,9 @@ pub struct Case<'a> {
     pub baseline: &'a Baseline,
     /// The host's product: `Debian12`.
     pub product: &'a str,
-    pub window: &'a Verdict,
+    /// The gates that are known to be shut.
+    pub shut: &'a [Shut],
+    pub attempts: &'a Attempts,
     /// The instant that delays are counted to.
     pub now: Timestamp,
     pub first_seen: &'a FirstSeen,
@@ -202,12 +153,15 @@ pub struct Case<'a> {
 pub fn judge(case: &Case<'_>) -> Judgement {
     let mut items = Vec::with_capacity(case.inventory.packages.len());
     let mut updates = Vec::new();
+    let ledger = Ledger::new(case);
     for package in &case.inventory.packages {
-        let (mut item, update) = case.judge_one(package);
+        let (mut item, update) = case.judge_one(&ledger, package);
         item.wait_for_restart(case.pending);
         items.push(item);
         updates.extend(update);
     }
+    ledger.add_chains(&mut updates);
+    tell_reasons(&mut items, &updates);
     let counts = count(&items, case.not_applicable());
     let non_compliant_severity = items
         .iter()
@@ -217,60 +171,112 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     Judgement { items, updates, counts, non_compliant_severity }
 }
 
-impl Case<'_> {
-    fn level(&self, package: &PackageId, offer: &Offer) -> Option<ComplianceLevel> {
+/// Gives each item that waits the reason of its update. Both are in the order of the inventory.
+fn tell_reasons(items: &mut [ComplianceItem], updates: &[Update]) {
+    let mut updates = updates.iter().peekable();
+    for item in items {
+        let Some(update) = updates.next_if(|update| update.package == item.package) else { continue };
+        if item.approved.is_some() {
+            item.reason = Some(update.reason.clone());
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    fn facts<'b>(&'b self, package: &PackageId, offer: &'b Offer) -> Facts<'b> {
         let traits = Traits::Deb {
             priority: offer.priority.as_deref(),
             section: offer.section.as_deref(),
             is_security: self.offers.is_security(offer),
             first_seen: self.first_seen.get(package, &offer.version),
         };
-        let facts = Facts { product: self.product, traits };
-        self.baseline.decide(&Subject { package, version: &offer.version, facts }, self.now).level()
+        Facts { product: self.product, traits }
     }
 
-    fn judge_one(&self, package: &InstalledPackage) -> (ComplianceItem, Option<Update>) {
+    /// What the baseline says of one version that is offered.
+    pub fn decision(&self, package: &PackageId, offer: &Offer) -> Decision<'a> {
+        let facts = self.facts(package, offer);
+        self.baseline.decide(&Subject { package, version: &offer.version, facts }, self.now)
+    }
+
+    fn level(&self, package: &PackageId, offer: &Offer) -> Option<ComplianceLevel> {
+        self.decision(package, offer).level()
+    }
+
+    /// What the baseline says of the installed version, and which offer has it: the one that speaks for it most.
+    pub fn decision_on_installed(&self, package: &InstalledPackage) -> (Decision<'a>, Option<&'a Offer>) {
         let known = self.offers.packages.get(&package.id);
-        let offers = known.map_or(&[][..], |known| &known.offers);
-        let is_newer = |offer: &&Offer| {
-            self.inventory.scheme.compare(&package.version, &offer.version) == std::cmp::Ordering::Less
+        let offers = known.into_iter().flat_map(|known| &known.offers);
+        let mut same = offers.filter(|offer| offer.version == package.version);
+        let decide = |offer| (self.decision(&package.id, offer), Some(offer));
+        if let Some(first) = same.next() {
+            let found = decide(first);
+            let is_approved = |found: &(Decision<'_>, _)| found.0.level().is_some();
+            return if is_approved(&found) {
+                found
+            } else {
+                same.map(decide).find(is_approved).unwrap_or(found)
+            };
+        }
+        // No source has it any more, so that it is no security update whatever it was.
+        let traits = Traits::Deb {
+            priority: package.priority.as_deref(),
+            section: package.section.as_deref(),
+            is_security: false,
+            first_seen: self.first_seen.get(&package.id, &package.version),
         };
-        let approved = offers
-            .iter()
-            .filter(is_newer)
-            .filter(|offer| offer.phase == Phase::Open)
-            .find_map(|offer| Some((offer, self.level(&package.id, offer)?)));
-        let current = offers
-            .iter()
-            .filter(|offer| offer.version == package.version)
-            .find_map(|offer| Some((offer, self.level(&package.id, offer)?)));
-        let update = known.and_then(|known| self.update(package, known, approved.map(|(offer, _)| offer)));
-        let (state, judged) = match (approved, current) {
-            (Some(found), _) => (PatchState::Missing, Some(found)),
-            (None, Some(found)) => (PatchState::Installed, Some(found)),
-            (None, None) => (PatchState::InstalledOther, None),
+        let facts = Facts { product: self.product, traits };
+        let subject = Subject { package: &package.id, version: &package.version, facts };
+        (self.baseline.decide(&subject, self.now), None)
+    }
+
+    /// The newest version above the installed one that the baseline approves and this host may have.
+    pub fn approved(&self, package: &InstalledPackage) -> Option<(&'a Offer, ComplianceLevel)> {
+        let known = self.offers.packages.get(&package.id)?;
+        let is_newer =
+            |offer: &&Offer| self.inventory.scheme.compare(&package.version, &offer.version).is_lt();
+        let mut newer = known.offers.iter().filter(is_newer).filter(|offer| offer.phase == Phase::Open);
+        newer.find_map(|offer| Some((offer, self.level(&package.id, offer)?)))
+    }
+
+    fn judge_one(&self, ledger: &Ledger<'_>, package: &InstalledPackage) -> (ComplianceItem, Option<Update>) {
+        let approved = self.approved(package);
+        let (decision, offer) = self.decision_on_installed(package);
+        let is_blocked = self.baseline.rejected.action == RejectedAction::Block;
+        let of_approved = approved.map(|(offer, level)| (Some(offer), level));
+        let (state, judged) = match (decision, of_approved) {
+            // What must not be there at all comes first, also where a better version is there to be had.
+            (Decision::Rejected { .. }, found) if is_blocked => (PatchState::InstalledRejected, found),
+            (_, Some(found)) => (PatchState::Missing, Some(found)),
+            (Decision::Approved { level, .. }, None) => (PatchState::Installed, Some((offer, level))),
+            (_, None) => (PatchState::InstalledOther, None),
+        };
+        let judged_offer = judged.and_then(|(offer, _)| offer);
+        let rejected = match (state, decision) {
+            (PatchState::InstalledRejected, Decision::Rejected { by }) => Some(ledger.rejected(by).into()),
+            _ => None,
         };
         let item = ComplianceItem {
             package: package.id.clone(),
             state,
             level: judged.map_or(ComplianceLevel::Unspecified, |(_, level)| level),
-            is_security: judged.is_some_and(|(offer, _)| self.offers.is_security(offer)),
-            severity: judged
-                .and_then(|(offer, _)| offer.priority.clone())
+            is_security: judged_offer.is_some_and(|offer| self.offers.is_security(offer)),
+            severity: judged_offer
+                .and_then(|offer| offer.priority.clone())
                 .or_else(|| package.priority.clone()),
             installed: package.version.clone(),
             approved: approved.map(|(offer, _)| offer.version.clone()),
             installed_at: package.installed_at,
-            reason: update
-                .as_ref()
-                .filter(|_| state == PatchState::Missing)
-                .map(|update| update.reason.clone()),
+            reason: rejected,
         };
-        (item, update)
+        let known = self.offers.packages.get(&package.id);
+        let approved = approved.map(|(offer, _)| offer);
+        (item, known.and_then(|known| self.update(ledger, package, known, approved)))
     }
 
     fn update(
         &self,
+        ledger: &Ledger<'_>,
         package: &InstalledPackage,
         known: &PackageOffers,
         approved: Option<&Offer>,
@@ -286,7 +292,7 @@ impl Case<'_> {
                 || approved.is_some_and(|offer| self.offers.is_security(offer)),
             origin: self.origin(shown),
             advisories: Vec::new(),
-            reason: self.reason(package, known, approved),
+            reason: ledger.cause(package, known, approved).into(),
         })
     }
 
@@ -295,43 +301,6 @@ impl Case<'_> {
         let known = || offer.repositories.iter().filter_map(|&id| self.offers.repository(id));
         let shown = known().find(|repository| repository.is_security).or_else(|| known().next());
         shown.map(Repository::title).unwrap_or_default()
-    }
-
-    fn reason(
-        &self,
-        package: &InstalledPackage,
-        known: &PackageOffers,
-        approved: Option<&Offer>,
-    ) -> WaitReason {
-        if package.is_held() {
-            return WaitReason::Held;
-        }
-        if let Some(KeptBack::Phased { percentage }) = known.kept_back {
-            return WaitReason::Phased { percentage };
-        }
-        let Some(approved) = approved else { return WaitReason::NotApproved };
-        let is_within_reach = known.is_upgradable
-            && known.candidate().is_some_and(|candidate| {
-                self.inventory.scheme.compare(&approved.version, &candidate.version).is_le()
-            });
-        if !is_within_reach {
-            return WaitReason::Pinned;
-        }
-        match &known.kept_back {
-            Some(KeptBack::Held) => WaitReason::Held,
-            Some(KeptBack::Phased { percentage }) => WaitReason::Phased { percentage: *percentage },
-            Some(KeptBack::Dependency { on }) => WaitReason::Dependency { on: on.clone() },
-            Some(KeptBack::RemovalRequired { packages }) => WaitReason::RemovalRequired {
-                packages: packages.iter().map(|name| name.as_str().to_owned()).collect(),
-            },
-            None => match self.window {
-                Verdict::NoneConfigured => WaitReason::NoWindow,
-                Verdict::Open(_) => WaitReason::Ready,
-                Verdict::Shut { next } => {
-                    WaitReason::OutsideWindow { next: next.as_ref().map(|occurrence| occurrence.start) }
-                }
-            },
-        }
     }
 
     /// How many packages match the baseline and are not installed: counted, never itemised.
@@ -343,7 +312,15 @@ impl Case<'_> {
                 is_security: class.is_security,
                 first_seen: None,
             };
-            self.baseline.approves_unlisted(&Facts { product: self.product, traits }, self.now)
+            let by_rule =
+                || self.baseline.approves_unlisted(&Facts { product: self.product, traits }, self.now);
+            match class.listed {
+                Some(Listed::Rejected) => false,
+                Some(Listed::Approved) => {
+                    class.is_security || self.baseline.approved.includes_non_security || by_rule()
+                }
+                None => by_rule(),
+            }
         });
         matching.map(|(_, number)| number).sum()
     }
@@ -371,6 +348,3 @@ pub(crate) fn count(items: &[ComplianceItem], not_applicable: u64) -> Counts {
     }
     counts
 }
-
-#[cfg(test)]
-mod tests;

@@ -126,6 +126,15 @@ impl Shut {
             Self::NoRoom { detail } | Self::Forbidden { detail } => detail.clone(),
         }
     }
+
+    /// When it will open by itself, where that is known.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::OutsideWindow { next } => *next,
+            Self::Frozen { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
 }
 
 /// Whether windows can be told by this clock.
@@ -202,24 +211,50 @@ impl Permission {
     }
 }
 
+/// What a scan knows of the gates. The others are asked before a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook<'a> {
+    pub window: &'a Verdict,
+    pub is_paused: bool,
+    pub freeze: Option<&'a Freeze>,
+}
+
+impl Outlook<'_> {
+    /// The gates that would be shut now, in the order in which `check` asks them.
+    pub fn shut(&self, assessment: &Assessment) -> Vec<Shut> {
+        let mut shut = shut_by_people(self.is_paused, self.freeze);
+        shut.extend(shut_by_window(self.window));
+        if let Assessment::Incomplete { because } = assessment {
+            shut.extend(because.iter().filter_map(shut_by));
+        }
+        shut
+    }
+}
+
+fn shut_by_people(is_paused: bool, freeze: Option<&Freeze>) -> Vec<Shut> {
+    let freeze =
+        freeze.map(|Freeze { until, reason }| Shut::Frozen { until: *until, reason: reason.clone() });
+    is_paused.then_some(Shut::Paused).into_iter().chain(freeze).collect()
+}
+
+fn shut_by_window(window: &Verdict) -> Option<Shut> {
+    match window {
+        Verdict::Open(_) => None,
+        Verdict::NoneConfigured => Some(Shut::NoWindow),
+        Verdict::Shut { next } => {
+            Some(Shut::OutsideWindow { next: next.as_ref().map(|occurrence| occurrence.start) })
+        }
+    }
+}
+
 /// A permit if every gate is open, else every gate that is shut.
 pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec<Shut>> {
-    let mut shut = Vec::new();
-    if observed.is_paused {
-        shut.push(Shut::Paused);
-    }
-    if let Some(Freeze { until, reason }) = &observed.freeze {
-        shut.push(Shut::Frozen { until: *until, reason: reason.clone() });
-    }
+    let mut shut = shut_by_people(observed.is_paused, observed.freeze.as_ref());
     let permission = match (&observed.grant, &observed.window) {
         (Some(grant), _) if observed.now < grant.until => Some(Permission::Grant(grant.clone())),
         (_, Verdict::Open(occurrence)) => Some(Permission::Window(occurrence.clone())),
-        (_, Verdict::NoneConfigured) => {
-            shut.push(Shut::NoWindow);
-            None
-        }
-        (_, Verdict::Shut { next }) => {
-            shut.push(Shut::OutsideWindow { next: next.as_ref().map(|occurrence| occurrence.start) });
+        (_, shut_window) => {
+            shut.extend(shut_by_window(shut_window));
             None
         }
     };

@@ -16,6 +16,7 @@ pub mod package;
 pub mod pending;
 pub mod plan;
 pub mod problem;
+pub mod reason;
 pub mod report;
 pub mod run;
 pub mod version;

@@ -102,9 +102,18 @@ pub enum KeptBack {
     /// Its publisher gives it to a part of the hosts first.
     Phased { percentage: u8 },
     /// It needs something that can't be had; `on` names it where it is known.
-    Dependency { on: Option<String> },
+    Dependency { on: Option<Need> },
     /// It could only be installed by removing these.
     RemovalRequired { packages: Vec<PackageName> },
+}
+
+/// What a package needs in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// As the package manager writes it: `libc6 (>= 2.36) | libc6.1`.
+    pub text: String,
+    /// The names that it mentions.
+    pub packages: Vec<PackageName>,
 }
 
 /// All versions of one installed package that matter.
@@ -153,6 +162,15 @@ pub struct NotInstalledClass {
     pub is_security: bool,
     pub priority: Option<Box<str>>,
     pub section: Option<Box<str>>,
+    /// Which list of the baseline names them, where one does.
+    pub listed: Option<Listed>,
+}
+
+/// The lists of a baseline. What both name is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listed {
+    Approved,
+    Rejected,
 }
 
 /// Everything that the sources of one host offer to it.

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::compliance::WaitReason;
 use crate::inventory::Inventory;
 use crate::package::{PackageId, PackageName};
+use crate::reason::Cause;
 
 /// How many processes one sentence names.
 const MAX_NAMED: usize = 5;
@@ -90,7 +90,7 @@ pub struct LiveFacts<'a> {
 }
 
 /// The packages that don't run yet as they are on disk, each with the reason that takes most to clear.
-pub type Pending = BTreeMap<PackageId, WaitReason>;
+pub type Pending = BTreeMap<PackageId, Cause>;
 
 /// Finds them among what is installed.
 pub fn find(inventory: &Inventory, facts: LiveFacts<'_>) -> Pending {
@@ -105,8 +105,7 @@ pub fn find(inventory: &Inventory, facts: LiveFacts<'_>) -> Pending {
         let of_kernel = || facts.kernels.contains(&package.id).then(|| kernel(facts.running_kernel));
         let asked = || {
             let is_asked = facts.asked.contains(&package.id.name);
-            is_asked
-                .then(|| WaitReason::Reboot { because: "it asked for a reboot when it was installed".into() })
+            is_asked.then(|| Cause::Reboot { because: "it asked for a reboot when it was installed".into() })
         };
         let in_memory = || processes.get(&package.id).map(|processes| of_processes(processes));
         if let Some(reason) = of_kernel().or_else(asked).or_else(in_memory) {
@@ -116,20 +115,20 @@ pub fn find(inventory: &Inventory, facts: LiveFacts<'_>) -> Pending {
     pending
 }
 
-fn kernel(running: Option<&str>) -> WaitReason {
+fn kernel(running: Option<&str>) -> Cause {
     let running = running.unwrap_or("another");
-    WaitReason::Reboot { because: format!("kernel {running} runs until then") }
+    Cause::Reboot { because: format!("kernel {running} runs until then") }
 }
 
-fn of_processes(processes: &[&OldProcess]) -> WaitReason {
+fn of_processes(processes: &[&OldProcess]) -> Cause {
     let names = |remedy| -> Vec<_> {
         processes.iter().filter(|process| process.remedy == remedy).map(|process| process.name()).collect()
     };
     let last_until_reboot = names(Remedy::Reboot);
     if last_until_reboot.is_empty() {
-        return WaitReason::Restart { processes: named(&names(Remedy::Restart)) };
+        return Cause::Restart { processes: named(&names(Remedy::Restart)) };
     }
-    WaitReason::Reboot { because: format!("{} the code that it replaced", run(&last_until_reboot)) }
+    Cause::Reboot { because: format!("{} the code that it replaced", run(&last_until_reboot)) }
 }
 
 /// `ssh.service still runs`, `a, b and 3 more still run`.

@@ -2,12 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::compliance::{self, Judgement, PatchState, WaitReason};
+use crate::compliance::{self, Judgement, PatchState};
 use crate::inventory::Inventory;
 use crate::offer::Offers;
 use crate::os::OsRelease;
 use crate::package::{PackageId, Version};
 use crate::problem::{Problem, Weight};
+use crate::reason::{Cause, Reason};
 
 /// "Cannot tell" is a value of its own, and never means yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +222,7 @@ impl Report {
     pub fn with_run(mut self, record: RunRecord) -> Self {
         let why = |package: &PackageId| {
             let setback = record.failed.iter().find(|setback| setback.packages.contains(package))?;
-            Some(WaitReason::Failed { detail: setback.why.clone() })
+            Some(Reason::from(Cause::Failed { run: Some(self.id.clone()), detail: setback.why.clone() }))
         };
         for item in &mut self.judgement.items {
             if item.state == PatchState::Missing

@@ -155,6 +155,7 @@ mod tests {
     use std::io::Read;
 
     use flate2::read::GzDecoder;
+    use patchd_core::compliance::Attempts;
     use patchd_core::report::Operation;
     use patchd_host::root::Root;
     use patchd_host::scan::{ScanRequest, scan};
@@ -172,6 +173,9 @@ mod tests {
             host_id: Some("web1"),
             cloud: None,
             windows: &[],
+            is_paused: false,
+            freeze: None,
+            attempts: &Attempts::new(),
             max_list_age: jiff::SignedDuration::from_hours(1),
             problems: vec![],
             run: None,

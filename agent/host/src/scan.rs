@@ -5,11 +5,12 @@
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::baseline::Baseline;
 use patchd_core::baseline::first_seen::FirstSeen;
-use patchd_core::compliance::{Case, judge};
+use patchd_core::compliance::{Attempts, Case, judge};
+use patchd_core::gate::{Freeze, Outlook};
 use patchd_core::inventory::Inventory;
 use patchd_core::pending::{self, LiveFacts, OldCode, Pending};
 use patchd_core::problem::Problem;
-use patchd_core::report::{HostFacts, Operation, Report, RunRecord};
+use patchd_core::report::{Assessment, HostFacts, Operation, Report, RunRecord};
 use patchd_core::window::{Window, verdict};
 
 use crate::apt::{self, read_offers};
@@ -39,6 +40,11 @@ pub struct ScanRequest<'a> {
     pub host_id: Option<&'a str>,
     pub cloud: Option<&'a CloudIdentity>,
     pub windows: &'a [Window],
+    /// What else is known to stand in the way of a change now: an operator's pause, and a freeze.
+    pub is_paused: bool,
+    pub freeze: Option<&'a Freeze>,
+    /// What earlier runs tried in vain.
+    pub attempts: &'a Attempts,
     /// Package lists older than this make the assessment incomplete.
     pub max_list_age: SignedDuration,
     /// What went wrong before the scan, such as a refresh that failed.
@@ -53,24 +59,33 @@ pub struct ScanRequest<'a> {
 pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) -> Report {
     let started_at = now();
     let inventory = read_inventory(root);
-    let options = apt::Options { max_list_age: request.max_list_age, ..apt::Options::default() };
-    let offers = read_offers(root, &inventory, started_at, &options);
     let mut host_problems = ProblemList::new("host");
     let (host, pending) = read_facts(root, &inventory, &request, &mut host_problems);
     let system = host.os.system_of_apt_host();
     let baseline = Baseline::builtin(system);
+    let options = apt::Options {
+        max_list_age: request.max_list_age,
+        counts_all_not_installed: baseline.rules.iter().any(|rule| rule.includes_non_security),
+        counted_lists: Some(&baseline),
+        ..apt::Options::default()
+    };
+    let offers = read_offers(root, &inventory, started_at, &options);
+    let mut problems = request.problems;
+    problems.extend(host_problems.into_problems());
+    let assessment = Assessment::of(problems.iter().chain(&inventory.problems).chain(&offers.problems));
+    let window = verdict(request.windows, started_at);
+    let outlook = Outlook { window: &window, is_paused: request.is_paused, freeze: request.freeze };
     let judgement = judge(&Case {
         inventory: &inventory,
         offers: &offers,
         baseline: &baseline,
         product: &host.os.product(system),
-        window: &verdict(request.windows, started_at),
+        shut: &outlook.shut(&assessment),
+        attempts: request.attempts,
         now: started_at,
         first_seen: &FirstSeen::default(),
         pending: &pending,
     });
-    let mut problems = request.problems;
-    problems.extend(host_problems.into_problems());
     Report {
         id: request.id.into(),
         operation: request.operation,

@@ -5,9 +5,10 @@
 //! keeps a word that it does not know, as it is.
 
 use patchd_core::baseline::ComplianceLevel;
-use patchd_core::compliance::{PatchState, WaitReason};
+use patchd_core::compliance::PatchState;
 use patchd_core::inventory::{Status, Want};
 use patchd_core::offer::Trust;
+use patchd_core::reason::Cause;
 use patchd_core::report::RunVerdict;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::RefOr;
@@ -63,6 +64,15 @@ macro_rules! open_words {
             }
         }
 
+        impl $name {
+            fn of_word(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)+
+                    _ => Self::Other(word.into()),
+                }
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.pad(self.as_str())
@@ -78,10 +88,7 @@ macro_rules! open_words {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let word = Box::<str>::deserialize(deserializer)?;
-                Ok(match &*word {
-                    $($word => Self::$variant,)+
-                    _ => Self::Other(word),
-                })
+                Ok(Self::of_word(&word))
             }
         }
 
@@ -146,11 +153,27 @@ open_words! {
         Pinned = "pinned",
         Phased = "phased",
         NotApproved = "not_approved",
+        Rejected = "rejected",
+        Conffile = "conffile",
+        SameVersion = "same_version",
         Dependency = "dependency",
         RemovalRequired = "removal_required",
         Failed = "failed",
+        Paused = "paused",
+        Freeze = "freeze",
         NoWindow = "no_window",
         OutsideWindow = "outside_window",
+        WontFit = "wont_fit",
+        Stopped = "stopped",
+        Disk = "disk",
+        Memory = "memory",
+        Locked = "locked",
+        RefreshFailed = "refresh_failed",
+        DatabaseInterrupted = "database_interrupted",
+        ClockUntrusted = "clock_untrusted",
+        AssessmentIncomplete = "assessment_incomplete",
+        HookFailed = "hook_failed",
+        Forbidden = "forbidden",
         Ready = "ready",
         Reboot = "reboot",
         Restart = "restart",
@@ -236,22 +259,9 @@ impl From<ComplianceLevel> for LevelWire {
     }
 }
 
-impl From<&WaitReason> for ReasonWire {
-    fn from(reason: &WaitReason) -> Self {
-        match reason {
-            WaitReason::Held => Self::Held,
-            WaitReason::Pinned => Self::Pinned,
-            WaitReason::Phased { .. } => Self::Phased,
-            WaitReason::NotApproved => Self::NotApproved,
-            WaitReason::Dependency { .. } => Self::Dependency,
-            WaitReason::RemovalRequired { .. } => Self::RemovalRequired,
-            WaitReason::Failed { .. } => Self::Failed,
-            WaitReason::NoWindow => Self::NoWindow,
-            WaitReason::OutsideWindow { .. } => Self::OutsideWindow,
-            WaitReason::Ready => Self::Ready,
-            WaitReason::Reboot { .. } => Self::Reboot,
-            WaitReason::Restart { .. } => Self::Restart,
-        }
+impl From<&Cause> for ReasonWire {
+    fn from(cause: &Cause) -> Self {
+        Self::of_word(cause.code())
     }
 }
 
@@ -305,6 +315,11 @@ impl From<Want> for WantWire {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use patchd_core::baseline::decide::Unapproved;
+    use patchd_core::baseline::{RejectedAction, RuleNumber};
+    use patchd_core::gate::Shut;
+
     use super::*;
 
     #[test]
@@ -330,8 +345,52 @@ mod tests {
         for state in [PatchState::InstalledOther, PatchState::Missing] {
             assert_eq!(PatchStateWire::from(state).as_str(), state.as_str());
         }
-        for reason in [WaitReason::NotApproved, WaitReason::OutsideWindow { next: None }] {
-            assert_eq!(ReasonWire::from(&reason).as_str(), reason.code());
+    }
+
+    #[test]
+    fn every_cause_has_its_word() {
+        for cause in causes() {
+            let word = ReasonWire::from(&cause);
+            assert_eq!(word.as_str(), cause.code());
+            assert!(!matches!(word, ReasonWire::Other(_)), "{cause:?}");
         }
+    }
+
+    fn causes() -> Vec<Cause> {
+        let detail = String::new;
+        let shut = [
+            Shut::Paused,
+            Shut::Stopped { by: detail() },
+            Shut::NoWindow,
+            Shut::OutsideWindow { next: None },
+            Shut::Frozen { until: Timestamp::UNIX_EPOCH, reason: detail() },
+            Shut::WontFit { needed: SignedDuration::ZERO, left: SignedDuration::ZERO },
+            Shut::NoRoom { detail: detail() },
+            Shut::NoMemory { available: 0 },
+            Shut::Locked { detail: detail() },
+            Shut::RefreshFailed { detail: detail() },
+            Shut::DatabaseInterrupted { detail: detail() },
+            Shut::ClockUntrusted { detail: detail() },
+            Shut::AssessmentIncomplete { detail: detail() },
+            Shut::HookFailed { detail: detail() },
+            Shut::Forbidden { detail: detail() },
+        ];
+        let others = [
+            Cause::Held,
+            Cause::Pinned,
+            Cause::Phased { percentage: 1 },
+            Cause::NotApproved { miss: Unapproved::NoRule },
+            Cause::Delayed { rule: RuleNumber(1), after: Timestamp::UNIX_EPOCH },
+            Cause::Rejected { entry: detail(), action: RejectedAction::Block },
+            Cause::Conffile { detail: detail() },
+            Cause::SameVersion,
+            Cause::Dependency { on: None },
+            Cause::RemovalRequired { packages: vec![] },
+            Cause::Failed { run: None, detail: detail() },
+            Cause::Ready,
+            Cause::Reboot { because: detail() },
+            Cause::Restart { processes: detail() },
+        ];
+        shut.into_iter().map(Cause::Shut).chain(others).collect()
     }
 }

@@ -168,6 +168,8 @@ pub(crate) fn add_missing(report: &mut ReportDocument, name: &str, priority: &st
         installed_at: None,
         reason: Some(reason.clone()),
         detail: Some(sentence(&reason).into()),
+        changes_at: None,
+        chain: Vec::new(),
     });
     report.updates.push(UpdateWire {
         name: name.into(),
@@ -180,6 +182,8 @@ pub(crate) fn add_missing(report: &mut ReportDocument, name: &str, priority: &st
         advisories: vec![],
         detail: sentence(&reason).into(),
         reason,
+        changes_at: None,
+        chain: Vec::new(),
     });
     report.summary.compliance = ComplianceWire::NonCompliant;
 }
@@ -199,6 +203,8 @@ pub(crate) fn add_other(report: &mut ReportDocument, name: &str) {
         installed_at: None,
         reason: None,
         detail: None,
+        changes_at: None,
+        chain: Vec::new(),
     });
     report.updates.push(UpdateWire {
         name: name.into(),
@@ -211,5 +217,7 @@ pub(crate) fn add_other(report: &mut ReportDocument, name: &str) {
         advisories: vec![],
         reason: ReasonWire::NotApproved,
         detail: sentence(&ReasonWire::NotApproved).into(),
+        changes_at: None,
+        chain: Vec::new(),
     });
 }

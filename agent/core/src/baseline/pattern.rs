@@ -7,8 +7,9 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::subject::{Subject, Traits};
+use super::subject::{Facts, Subject, Traits};
 use super::system::Packaging;
+use crate::package::{PackageId, Version};
 use crate::version::rpm;
 
 /// The longest entry of a list, in characters, as in the Systems Manager API.
@@ -113,15 +114,17 @@ impl Pattern {
         }
     }
 
+    /// Whether it names a version of a deb package, of which it asks for name, architecture and version alone.
+    pub fn matches_deb(&self, package: &PackageId, version: &Version) -> bool {
+        let traits = Traits::Deb { priority: None, section: None, is_security: false, first_seen: None };
+        self.matches(&Subject { package, version, facts: Facts { product: "", traits } })
+    }
+
     /// Whether it names a package whatever its version: by name, or by name and architecture.
-    pub fn names_package(&self, subject: &Subject<'_>) -> bool {
-        let package = subject.package;
+    pub fn names_package(&self, name: &str, architecture: &str) -> bool {
         match &self.form {
-            Form::Glob(glob) => {
-                glob.matches(package.name.as_str())
-                    || glob.matches(&format!("{}.{}", package.name, package.architecture))
-            }
-            _ => false,
+            Form::Glob(glob) => glob.matches(name) || glob.matches(&format!("{name}.{architecture}")),
+            Form::Bugzilla(_) | Form::Cve(_) | Form::Range { .. } => false,
         }
     }
 }

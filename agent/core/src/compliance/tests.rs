@@ -3,10 +3,9 @@
 use super::*;
 use crate::baseline::system::OperatingSystem;
 use crate::inventory::{DpkgState, Mark, Want};
-use crate::offer::{Method, NotInstalledClass, RepositoryId, Trust};
+use crate::offer::{KeptBack, Method, Need, NotInstalledClass, RepositoryId, Trust};
 use crate::package::{Architecture, PackageName, SourcePackage};
 use crate::version::VersionScheme;
-use crate::window::Occurrence;
 
 const MAIN: RepositoryId = RepositoryId(0);
 const SECURITY: RepositoryId = RepositoryId(1);
@@ -41,7 +40,8 @@ fn repository(suite: &str, is_security: bool) -> Repository {
 struct OneHost {
     inventory: Inventory,
     offers: Offers,
-    window: Verdict,
+    shut: Vec<Shut>,
+    attempts: Attempts,
     pending: Pending,
 }
 
@@ -80,7 +80,8 @@ impl OneHost {
                 method: Method::Native,
                 problems: vec![],
             },
-            window: Verdict::NoneConfigured,
+            shut: vec![Shut::NoWindow],
+            attempts: Attempts::new(),
             pending: Pending::new(),
         }
     }
@@ -120,7 +121,8 @@ impl OneHost {
             offers: &self.offers,
             baseline: &Baseline::builtin(OperatingSystem::Debian),
             product: "Debian12",
-            window: &self.window,
+            shut: &self.shut,
+            attempts: &self.attempts,
             now: "2026-11-23T00:00:00Z".parse().unwrap(),
             first_seen: &FirstSeen::default(),
             pending: &self.pending,
@@ -131,7 +133,7 @@ impl OneHost {
     fn check(&self, state: PatchState, reason: Option<&str>) -> Judgement {
         let judgement = self.judge();
         assert_eq!(judgement.items[0].state, state);
-        let found = judgement.updates.first().map(|update| update.reason.code());
+        let found = judgement.updates.first().map(|update| update.reason.cause.code());
         assert_eq!(found, reason);
         judgement
     }
@@ -223,34 +225,33 @@ fn what_the_package_manager_keeps_back_says_so() {
     let kept = |kept_back: KeptBack| {
         OneHost::installed("1.0").offered("1.1", &[SECURITY]).with(|known| known.kept_back = Some(kept_back))
     };
-    kept(KeptBack::Dependency { on: Some("libx (>= 2)".into()) })
+    kept(KeptBack::Dependency { on: Some(Need { text: "libx (>= 2)".into(), packages: vec![] }) })
         .check(PatchState::Missing, Some("dependency"));
     let removal = KeptBack::RemovalRequired { packages: vec![PackageName::parse("rival").unwrap()] };
     kept(removal).check(PatchState::Missing, Some("removal_required"));
 }
 
 #[test]
-fn windows_decide_whether_it_is_ready_or_waits() {
-    let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    let occurrence = Occurrence {
-        start: at("2026-11-29T01:00:00Z"),
-        cutoff: at("2026-11-29T03:00:00Z"),
-        end: at("2026-11-29T04:00:00Z"),
-        name: "night".into(),
-    };
+fn gates_decide_whether_it_is_ready_or_waits() {
+    let until: Timestamp = "2027-01-04T00:00:00Z".parse().unwrap();
     let mut case = OneHost::installed("1.0").offered("1.1", &[SECURITY]);
-    case.window = Verdict::Shut { next: Some(occurrence.clone()) };
-    let judgement = case.check(PatchState::Missing, Some("outside_window"));
-    assert_eq!(judgement.updates[0].reason.sentence(), "waits for the window of 2026-11-29T01:00:00Z");
-    case.window = Verdict::Open(occurrence);
+    case.shut = vec![Shut::Frozen { until, reason: "holidays".into() }, Shut::NoWindow];
+    let judgement = case.check(PatchState::Missing, Some("freeze"));
+    assert_eq!(judgement.updates[0].reason.changes_at, Some(until));
+    assert_eq!(judgement.items[0].reason, Some(judgement.updates[0].reason.clone()));
+    case.shut = vec![];
     case.check(PatchState::Missing, Some("ready"));
 }
 
 #[test]
 fn packages_that_are_not_installed_are_counted_if_the_baseline_asks_for_them() {
     let mut case = OneHost::installed("1.0");
-    let class =
-        |is_security| NotInstalledClass { is_security, priority: Some("optional".into()), section: None };
+    let class = |is_security| NotInstalledClass {
+        is_security,
+        priority: Some("optional".into()),
+        section: None,
+        listed: None,
+    };
     case.offers.not_installed.insert(class(true), 7);
     case.offers.not_installed.insert(class(false), 60_000);
     assert_eq!(case.judge().counts.not_applicable, 7);
@@ -259,7 +260,7 @@ fn packages_that_are_not_installed_are_counted_if_the_baseline_asks_for_them() {
 #[test]
 fn what_does_not_run_yet_is_not_compliant_and_says_what_it_takes() {
     let pending = |mut host: OneHost| {
-        let reason = WaitReason::Restart { processes: "ssh.service".into() };
+        let reason = Cause::Restart { processes: "ssh.service".into() };
         host.pending.insert(id("openssl"), reason);
         host
     };
@@ -267,7 +268,7 @@ fn what_does_not_run_yet_is_not_compliant_and_says_what_it_takes() {
         let host = pending(OneHost::installed("1.1").offered("1.1", &[repository]));
         let judgement = host.check(PatchState::InstalledPendingReboot, None);
         let item = &judgement.items[0];
-        assert_eq!(item.reason.as_ref().map(WaitReason::code), Some("restart"));
+        assert_eq!(item.reason.as_ref().map(|reason| reason.cause.code()), Some("restart"));
         assert_eq!(judgement.counts.installed_pending_reboot, 1);
         assert_eq!((judgement.counts.installed, judgement.counts.installed_other), (0, 0));
         assert_eq!(judgement.counts.security_non_compliant, u64::from(repository == SECURITY));

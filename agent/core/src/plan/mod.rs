@@ -6,7 +6,7 @@ pub mod steps;
 
 use thiserror::Error;
 
-use crate::compliance::{Judgement, WaitReason};
+use crate::compliance::Judgement;
 use crate::package::{PackageId, Version};
 
 /// One package that the plan moves.
@@ -68,15 +68,12 @@ impl Plan {
         Ok(Self { changes, removals })
     }
 
-    /// What the baseline asks for and nothing but a window keeps back; `None` if there is nothing.
+    /// What the baseline asks for and nothing of its own keeps back; `None` if there is nothing.
     pub fn of_approved(judgement: &Judgement) -> Option<Self> {
-        let is_free = |reason: &WaitReason| {
-            matches!(reason, WaitReason::NoWindow | WaitReason::OutsideWindow { .. } | WaitReason::Ready)
-        };
         let changes = judgement
             .updates
             .iter()
-            .filter(|update| is_free(&update.reason))
+            .filter(|update| update.reason.cause.lets_plan())
             .filter_map(|update| {
                 Some(PlannedChange {
                     package: update.package.clone(),
@@ -128,8 +125,11 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::baseline::decide::Unapproved;
     use crate::compliance::{Counts, Update};
+    use crate::gate::Shut;
     use crate::package::{Architecture, PackageName};
+    use crate::reason::Cause;
 
     fn change(name: &str, from: Option<&str>, to: &str) -> PlannedChange {
         PlannedChange {
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    fn update(name: &str, approved: Option<&str>, reason: WaitReason) -> Update {
+    fn update(name: &str, approved: Option<&str>, cause: Cause) -> Update {
         let PlannedChange { package, to, .. } = change(name, None, "3");
         Update {
             package,
@@ -152,7 +152,7 @@ mod tests {
             is_security: true,
             origin: String::new(),
             advisories: vec![],
-            reason,
+            reason: cause.into(),
         }
     }
 
@@ -165,16 +165,16 @@ mod tests {
             non_compliant_severity: None,
         };
         let free = judgement(vec![
-            update("a", Some("2"), WaitReason::Ready),
-            update("b", Some("3"), WaitReason::NoWindow),
-            update("c", Some("3"), WaitReason::Held),
-            update("d", None, WaitReason::NotApproved),
-            update("e", Some("3"), WaitReason::Pinned),
-            update("f", Some("1"), WaitReason::Ready),
+            update("a", Some("2"), Cause::Ready),
+            update("b", Some("3"), Cause::Shut(Shut::NoWindow)),
+            update("c", Some("3"), Cause::Held),
+            update("d", None, Cause::NotApproved { miss: Unapproved::NoRule }),
+            update("e", Some("3"), Cause::Pinned),
+            update("f", Some("1"), Cause::Ready),
         ]);
         let expected = [change("a", Some("1"), "2"), change("b", Some("1"), "3")];
         assert_eq!(Plan::of_approved(&free).unwrap().changes(), expected);
-        assert_eq!(Plan::of_approved(&judgement(vec![update("c", Some("3"), WaitReason::Held)])), None);
+        assert_eq!(Plan::of_approved(&judgement(vec![update("c", Some("3"), Cause::Held)])), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use patchd_core::compliance::Attempts;
 use patchd_core::plan::Plan;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation, Report, RunRecord};
@@ -254,8 +255,13 @@ impl<C: Clock> Machine<C> {
         }
         let (root, id, operation) = (self.parts.root.clone(), order.id.clone(), order.operation);
         let (version, settings) = (self.parts.version, self.parts.settings.borrow().clone());
+        let is_paused = match self.parts.journal.with(|journal| journal.is_paused()).await {
+            Ok(is_paused) => is_paused,
+            Err(error) => return Event::Lost { detail: chain(&error) },
+        };
         let clock = Arc::clone(&self.parts.clock);
         let scanned = tokio::task::spawn_blocking(move || {
+            let (freeze, attempts) = (settings.frozen(clock.now()), Attempts::new());
             let request = ScanRequest {
                 id: id.as_str(),
                 operation,
@@ -263,6 +269,9 @@ impl<C: Clock> Machine<C> {
                 host_id: settings.agent.host_id.as_deref(),
                 cloud: cloud.as_ref(),
                 windows: &settings.windows,
+                is_paused,
+                freeze: freeze.as_ref(),
+                attempts: &attempts,
                 max_list_age: SignedDuration::try_from(settings.scan.max_list_age)
                     .unwrap_or(SignedDuration::MAX),
                 problems,

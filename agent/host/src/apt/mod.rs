@@ -3,6 +3,7 @@
 //! `read_offers` is the way in. It fetches nothing, and says in the problems what it could not know.
 
 mod ahead;
+mod blame;
 pub mod candidate;
 mod child;
 pub mod closure;
@@ -29,6 +30,7 @@ mod verdict;
 mod wanted;
 
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::baseline::Baseline;
 use patchd_core::inventory::Inventory;
 use patchd_core::offer::Offers;
 use patchd_core::problem::Weight;
@@ -47,27 +49,30 @@ use crate::root::Root;
 
 /// What the caller can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// Lists that were refreshed longer ago make the assessment incomplete.
     pub max_list_age: SignedDuration,
     /// Count what is not installed in every repository, and not only in those of security updates.
     pub counts_all_not_installed: bool,
+    /// Tell of what is not installed whether a list of this baseline names it.
+    pub counted_lists: Option<&'a Baseline>,
     /// Run apt where its files alone do not give the answer.
     pub asks_apt: bool,
 }
 
-impl Default for Options {
+impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             max_list_age: SignedDuration::from_hours(7 * 24),
             counts_all_not_installed: false,
+            counted_lists: None,
             asks_apt: true,
         }
     }
 }
 
 /// Reads what the sources of the host under `root` offer for the packages of its inventory.
-pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: &Options) -> Offers {
+pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: &Options<'_>) -> Offers {
     let mut problems = ProblemList::new("the package lists");
     let conf = Conf::read(root, &mut problems);
     let architectures = architectures(root, &conf, inventory, &mut problems);
@@ -78,7 +83,7 @@ pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: 
     let configured = sources.has_files.then_some(sources.sources);
     let repositories = repositories::find(&host, configured, &mut problems);
 
-    let mut reader = Reader::new(root, inventory, &repositories, options.counts_all_not_installed);
+    let mut reader = Reader::new(root, inventory, &repositories, options);
     for (at, list) in repositories.lists.iter().enumerate() {
         reader.read_list(at, list, &mut problems);
     }

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use patchd_core::baseline::Baseline;
+use patchd_core::baseline::pattern::Pattern;
 use patchd_core::inventory::{InstalledPackage, Inventory};
-use patchd_core::offer::{KeptBack, NotInstalledClass, Offer, PackageOffers, Phase, RepositoryId};
+use patchd_core::offer::{KeptBack, Listed, NotInstalledClass, Offer, PackageOffers, Phase, RepositoryId};
 use patchd_core::version::deb;
 
-use crate::apt::candidate::{Listed, Policy, Seen, Versions};
+use crate::apt::candidate::{self, Policy, Seen, Versions};
 use crate::apt::conf::Conf;
 use crate::apt::phasing::draw;
 use crate::apt::repositories::Repositories;
@@ -54,7 +56,7 @@ impl Phaser {
         Self { machine_id, rule, is_known_to_apt, ignores_holds }
     }
 
-    fn phase(&self, listed: &Listed) -> Phase {
+    fn phase(&self, listed: &candidate::Listed) -> Phase {
         let percentage = listed.row.phased_percentage;
         let waiting = Phase::Waiting { percentage };
         match self.rule {
@@ -184,11 +186,28 @@ pub(super) fn kept_back(
 
 /// Counts the packages of the repositories that the host has not, each once.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Tally<'a> {
     seen: HashMap<(Box<str>, Box<str>), NotInstalledClass>,
+    baseline: Option<&'a Baseline>,
 }
 
-impl Tally {
+impl<'a> Tally<'a> {
+    pub fn new(baseline: Option<&'a Baseline>) -> Self {
+        Self { seen: HashMap::new(), baseline }
+    }
+
+    /// Whether the baseline asks by name for what is no security update.
+    pub fn counts_by_name(&self) -> bool {
+        self.baseline.is_some_and(|baseline| {
+            baseline.approved.includes_non_security && !baseline.approved.patterns.is_empty()
+        })
+    }
+
+    /// Whether the baseline asks for this package by name, wherever it is from.
+    pub fn is_asked_for(&self, name: &str, architecture: &str) -> bool {
+        self.counts_by_name() && self.listed(name, architecture) == Some(Listed::Approved)
+    }
+
     /// The first stanza of a package gives its class; a security repository anywhere makes it one of security.
     pub fn add(
         &mut self,
@@ -198,15 +217,25 @@ impl Tally {
         priority: Option<Box<str>>,
         section: Option<Box<str>>,
     ) {
-        let class = NotInstalledClass { is_security, priority, section };
+        let class = NotInstalledClass { is_security, priority, section, listed: None };
         let known = self.seen.entry((name.into(), architecture.into())).or_insert(class);
         known.is_security |= is_security;
     }
 
-    pub fn counts(self) -> BTreeMap<NotInstalledClass, u64> {
+    fn listed(&self, name: &str, architecture: &str) -> Option<Listed> {
+        let Baseline { approved, rejected, .. } = self.baseline?;
+        let names = |pattern: &Pattern| pattern.names_package(name, architecture);
+        if rejected.patterns.iter().any(names) {
+            return Some(Listed::Rejected);
+        }
+        approved.patterns.iter().any(names).then_some(Listed::Approved)
+    }
+
+    pub fn counts(mut self) -> BTreeMap<NotInstalledClass, u64> {
         let mut counts = BTreeMap::new();
-        for class in self.seen.into_values() {
-            *counts.entry(class).or_default() += 1;
+        for ((name, architecture), class) in std::mem::take(&mut self.seen) {
+            let listed = self.listed(&name, &architecture);
+            *counts.entry(NotInstalledClass { listed, ..class }).or_default() += 1;
         }
         counts
     }

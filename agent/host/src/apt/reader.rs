@@ -6,7 +6,6 @@ use std::io::Read;
 use patchd_core::inventory::{InstalledPackage, Inventory};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
-use crate::apt::apt_architecture;
 use crate::apt::candidate::{Seen, Versions};
 use crate::apt::closure::Extra;
 use crate::apt::conf::Conf;
@@ -17,6 +16,7 @@ use crate::apt::packages::{Listed, scan};
 use crate::apt::relation::{alternatives, groups};
 use crate::apt::repositories::{List, Repositories};
 use crate::apt::wanted::Wanted;
+use crate::apt::{Options, apt_architecture};
 use crate::problem_list::ProblemList;
 use crate::read;
 use crate::root::Root;
@@ -29,7 +29,7 @@ pub(super) struct Reader<'a> {
     wanted: Wanted<'a>,
     /// Beside the inventory's packages.
     pub(super) versions: Vec<Versions>,
-    pub(super) tally: Tally,
+    pub(super) tally: Tally<'a>,
     /// Names that are essential in some list and not installed.
     pub(super) essential: BTreeSet<Box<str>>,
     counts_all: bool,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         root: &'a Root,
         inventory: &'a Inventory,
         repositories: &'a Repositories,
-        counts_all: bool,
+        options: &Options<'a>,
     ) -> Self {
         let versions = vec![Versions::default(); inventory.packages.len()];
         Self {
@@ -50,17 +50,18 @@ impl<'a> Reader<'a> {
             repositories,
             wanted: Wanted::new(&inventory.packages),
             versions,
-            tally: Tally::default(),
+            tally: Tally::new(options.counted_lists),
             essential: BTreeSet::new(),
             sameness: sameness(inventory),
-            counts_all,
+            counts_all: options.counts_all_not_installed,
         }
     }
 
     pub(super) fn read_list(&mut self, at: usize, list: &List, problems: &mut ProblemList) {
         let repository = self.repositories.repositories.get(usize::from(list.repository.0));
         let is_security = repository.is_some_and(|repository| repository.is_security);
-        let is_counted = is_security || self.counts_all;
+        let is_counted = is_security || self.counts_all || self.tally.counts_by_name();
+        let counts_others = is_security || self.counts_all;
         let native = self.inventory.native.as_str();
         let Some((stream, place)) = open_list(self.root, self.repositories, list, problems) else {
             return;
@@ -78,7 +79,9 @@ impl<'a> Reader<'a> {
                 let (architecture, priority, section) = listed.class();
                 let architecture =
                     apt_architecture(std::str::from_utf8(architecture).unwrap_or_default(), native);
-                if find(architecture).is_none() {
+                if find(architecture).is_none()
+                    && (counts_others || self.tally.is_asked_for(&listed.name, architecture))
+                {
                     self.tally.add(&listed.name, architecture, is_security, priority, section);
                 }
             }

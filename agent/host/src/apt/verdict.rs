@@ -8,6 +8,7 @@ use patchd_core::package::{Architecture, PackageId, PackageName};
 use patchd_core::plan::steps::Tie;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 
+use crate::apt::blame::{self, to_need};
 use crate::apt::candidate::{Policy, Versions};
 use crate::apt::closure::{Extra, Upgrade, Verdict, judge};
 use crate::apt::conf::Conf;
@@ -305,6 +306,7 @@ impl Case<'_> {
         match asked {
             Ok(Some((all, without_removals))) => {
                 self.take_simulation(&all, without_removals.as_ref(), blame, offers);
+                blame::find_needs(self.inventory, self.native(), self.versions, offers);
                 (self.new_of_simulation(&all), Method::AskedPackageManager { because })
             }
             refused => {
@@ -316,7 +318,8 @@ impl Case<'_> {
                         && known.is_upgradable
                         && (stops_all || is_guilty)
                     {
-                        known.kept_back = Some(KeptBack::Dependency { on: blame.get(&place).cloned() });
+                        known.kept_back =
+                            Some(KeptBack::Dependency { on: blame.get(&place).map(|text| to_need(text)) });
                     }
                 }
                 let reason = refusal.map_or_else(|| "apt was not asked".to_owned(), |error| chain(&error));
@@ -347,7 +350,8 @@ impl Case<'_> {
                 continue;
             }
             if !takes(all, &package.id) {
-                known.kept_back = Some(KeptBack::Dependency { on: blame.get(&place).cloned() });
+                known.kept_back =
+                    Some(KeptBack::Dependency { on: blame.get(&place).map(|text| to_need(text)) });
             } else if without_removals.is_some_and(|gently| !takes(gently, &package.id)) {
                 known.kept_back = Some(KeptBack::RemovalRequired { packages: removals.clone() });
             }

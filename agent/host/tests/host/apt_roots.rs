@@ -1,6 +1,6 @@
 //! Candidates, upgrades and new packages of small prepared roots, each held against the real apt name by name.
 
-use patchd_core::offer::{KeptBack, Phase};
+use patchd_core::offer::{KeptBack, Need, Phase};
 use patchd_core::package::{Architecture, PackageId, PackageName};
 
 use crate::apt_lab::{Lab, Repo, check};
@@ -259,17 +259,27 @@ fn a_conflict_that_needs_a_removal_is_told() {
     check("a break that an upgrade heals", &lab, true);
 }
 
+fn needs(text: &str, name: &str) -> KeptBack {
+    let packages = vec![PackageName::parse(name).unwrap()];
+    KeptBack::Dependency { on: Some(Need { text: text.to_owned(), packages }) }
+}
+
 #[test]
 fn an_unmet_need_keeps_a_package_back() {
     let lab = Lab::new()
-        .installed("a 1\nb 1\nc 1; Status: hold ok installed\nd 1; Depends: c (= 1)")
-        .repo(&Repo::new("stable", "a 2; Depends: nowhere (>= 3)\nb 2\nc 2\nd 2; Depends: c (= 2)"));
+        .installed("a 1\nb 1\nc 1; Status: hold ok installed\nd 1; Depends: c (= 1)\ne 1; Depends: d (= 1)")
+        .repo(&Repo::new(
+            "stable",
+            "a 2; Depends: nowhere (>= 3)\nb 2\nc 2\nd 2; Depends: c (= 2)\ne 2; Depends: d (= 2)",
+        ));
     if let Some(offers) = check("unmet", &lab, false) {
         let on = |name: &str| offers.packages[&id(name)].kept_back.clone();
-        assert_eq!(on("a"), Some(KeptBack::Dependency { on: Some("nowhere (>= 3)".to_owned()) }));
+        assert_eq!(on("a"), Some(needs("nowhere (>= 3)", "nowhere")));
         assert_eq!(on("b"), None);
         assert_eq!(on("c"), Some(KeptBack::Held));
-        assert_eq!(on("d"), Some(KeptBack::Dependency { on: Some("c (= 2)".to_owned()) }));
+        assert_eq!(on("d"), Some(needs("c (= 2)", "c")));
+        // What it needs could be had but for that.
+        assert_eq!(on("e"), Some(needs("d (= 2)", "d")));
     }
     // Without apt it is said that the rest is not proven.
     let alone = lab.offers(false);

@@ -212,11 +212,18 @@ pub struct ItemWire {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub installed_at: Option<Timestamp>,
-    /// Why the approved version is not installed, or the installed one does not run yet.
+    /// Why the approved version is not installed, or why the installed one should not be or does not run yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<ReasonWire>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,
+    /// When that will change by itself, where it is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes_at: Option<Timestamp>,
+    /// What is behind it: the packages that it waits for, the nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub chain: Vec<LinkWire>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -235,6 +242,22 @@ pub struct UpdateWire {
     /// Why it is not installed yet.
     pub reason: ReasonWire,
     /// The same in a sentence.
+    pub detail: String,
+    /// When that will change by itself, where it is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes_at: Option<Timestamp>,
+    /// What is behind it: the packages that it waits for, the nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub chain: Vec<LinkWire>,
+}
+
+/// A package that another one waits for, and why it is no help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkWire {
+    /// As `name:architecture`.
+    pub package: String,
+    pub reason: ReasonWire,
     pub detail: String,
 }
 

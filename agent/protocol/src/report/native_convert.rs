@@ -4,6 +4,7 @@ use patchd_core::compliance::{ComplianceItem, Counts, Update};
 use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
 use patchd_core::problem::Problem;
+use patchd_core::reason::Link;
 use patchd_core::report::{
     Assessment, Change, HostFacts, Operation, OtherPatcher, Report, RunRecord, RunVerdict, Setback,
     Transaction, TransactionKind, Tristate,
@@ -11,9 +12,9 @@ use patchd_core::report::{
 
 use super::native::{
     AgentWire, AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, CountsWire, HostWire, ItemWire,
-    MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire, ReportDocument,
-    ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire, TransactionWire,
-    TristateWire, UpdateWire,
+    LinkWire, MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire,
+    ReportDocument, ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire,
+    TransactionWire, TristateWire, UpdateWire,
 };
 use crate::words::{AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, VerdictWire};
 
@@ -173,8 +174,10 @@ impl From<&ComplianceItem> for ItemWire {
             installed: item.installed.as_str().into(),
             approved: item.approved.as_ref().map(|version| version.as_str().into()),
             installed_at: item.installed_at,
-            reason: item.reason.as_ref().map(ReasonWire::from),
-            detail: item.reason.as_ref().map(patchd_core::compliance::WaitReason::sentence),
+            reason: item.reason.as_ref().map(|reason| ReasonWire::from(&reason.cause)),
+            detail: item.reason.as_ref().map(|reason| reason.cause.sentence()),
+            changes_at: item.reason.as_ref().and_then(|reason| reason.changes_at),
+            chain: item.reason.iter().flat_map(|reason| &reason.chain).map(LinkWire::from).collect(),
         }
     }
 }
@@ -190,8 +193,20 @@ impl From<&Update> for UpdateWire {
             security: update.is_security,
             origin: update.origin.clone(),
             advisories: update.advisories.clone(),
-            reason: ReasonWire::from(&update.reason),
-            detail: update.reason.sentence(),
+            reason: ReasonWire::from(&update.reason.cause),
+            detail: update.reason.cause.sentence(),
+            changes_at: update.reason.changes_at,
+            chain: update.reason.chain.iter().map(LinkWire::from).collect(),
+        }
+    }
+}
+
+impl From<&Link> for LinkWire {
+    fn from(link: &Link) -> Self {
+        Self {
+            package: link.package.to_string(),
+            reason: ReasonWire::from(&link.cause),
+            detail: link.cause.sentence(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A report on a host that has one package, under any id, and the plan of a dry run on it.
 
+use patchd_core::compliance::Attempts;
 use patchd_core::report::{Operation, Report};
 use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_host::root::Root;
@@ -25,6 +26,9 @@ pub(super) fn report(id: &str) -> Report {
         host_id: Some("test-host"),
         cloud: None,
         windows: &[],
+        is_paused: false,
+        freeze: None,
+        attempts: &Attempts::new(),
         max_list_age: jiff::SignedDuration::from_hours(1),
         problems: vec![],
         run: None,
