@@ -19,6 +19,9 @@ _patchctl() {
             patchctl,apply)
                 cmd="patchctl__subcmd__apply"
                 ;;
+            patchctl,baseline)
+                cmd="patchctl__subcmd__baseline"
+                ;;
             patchctl,config)
                 cmd="patchctl__subcmd__config"
                 ;;
@@ -61,6 +64,24 @@ _patchctl() {
             patchctl,version)
                 cmd="patchctl__subcmd__version"
                 ;;
+            patchctl__subcmd__baseline,check)
+                cmd="patchctl__subcmd__baseline__subcmd__check"
+                ;;
+            patchctl__subcmd__baseline,help)
+                cmd="patchctl__subcmd__baseline__subcmd__help"
+                ;;
+            patchctl__subcmd__baseline,show)
+                cmd="patchctl__subcmd__baseline__subcmd__show"
+                ;;
+            patchctl__subcmd__baseline__subcmd__help,check)
+                cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__check"
+                ;;
+            patchctl__subcmd__baseline__subcmd__help,help)
+                cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__help"
+                ;;
+            patchctl__subcmd__baseline__subcmd__help,show)
+                cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__show"
+                ;;
             patchctl__subcmd__config,check)
                 cmd="patchctl__subcmd__config__subcmd__check"
                 ;;
@@ -75,6 +96,9 @@ _patchctl() {
                 ;;
             patchctl__subcmd__help,apply)
                 cmd="patchctl__subcmd__help__subcmd__apply"
+                ;;
+            patchctl__subcmd__help,baseline)
+                cmd="patchctl__subcmd__help__subcmd__baseline"
                 ;;
             patchctl__subcmd__help,config)
                 cmd="patchctl__subcmd__help__subcmd__config"
@@ -118,6 +142,12 @@ _patchctl() {
             patchctl__subcmd__help,version)
                 cmd="patchctl__subcmd__help__subcmd__version"
                 ;;
+            patchctl__subcmd__help__subcmd__baseline,check)
+                cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__check"
+                ;;
+            patchctl__subcmd__help__subcmd__baseline,show)
+                cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__show"
+                ;;
             patchctl__subcmd__help__subcmd__config,check)
                 cmd="patchctl__subcmd__help__subcmd__config__subcmd__check"
                 ;;
@@ -143,7 +173,7 @@ _patchctl() {
 
     case "${cmd}" in
         patchctl)
-            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report config version help"
+            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report baseline config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +217,116 @@ _patchctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline)
+            opts="-h --json --socket --help check show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__check)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__help)
+            opts="check show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__show)
+            opts="-h --toml --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -281,7 +421,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help)
-            opts="status scan plan apply stop pause resume inventory updates runs show report config version help"
+            opts="status scan plan apply stop pause resume inventory updates runs show report baseline config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -297,6 +437,48 @@ _patchctl() {
         patchctl__subcmd__help__subcmd__apply)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__baseline)
+            opts="check show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__baseline__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__baseline__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

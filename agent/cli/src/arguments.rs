@@ -1,5 +1,7 @@
 //! What `patchctl` takes on its command line, and the words of its help. It does nothing of it: that is `command`.
 
+pub(crate) mod baseline;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
@@ -7,6 +9,7 @@ use jiff::Timestamp;
 use patchd_protocol::control::CONTROL_SOCKET;
 use patchd_protocol::executor::SOCKET as EXECUTOR_SOCKET;
 
+use self::baseline::BaselineCommand;
 use crate::exit;
 
 /// Says what is wrong with a host, and asks patchd to look after it
@@ -62,6 +65,9 @@ pub(crate) enum Command {
     },
     /// Show a report
     Report(ReportArguments),
+    /// Work on baselines: the rules by which updates are approved
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
     /// Work on patchd's configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -61,7 +61,7 @@ impl Exit {
                  failed"
             }
             Self::BadInput => {
-                "wrong arguments, an invalid version, a plan that is none, or mistakes in the configuration"
+                "wrong arguments, an invalid version, a plan that is none, or mistakes in the configuration or a baseline"
             }
             Self::CannotTell => {
                 "only with --exit-code: nothing approved is known to be missing, but the assessment is incomplete"

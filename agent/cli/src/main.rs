@@ -60,6 +60,7 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
         Command::Runs => command::runs::run(socket, output),
         Command::Show { run } => command::show::run(run, socket, output),
         Command::Report(report) => command::report::run(report, socket, output),
+        Command::Baseline(baseline) => command::baseline::run(baseline, output),
         Command::Config(config) => command::config::run(config, output),
         Command::Version(version) => command::version::run(version, output),
     }

@@ -32,7 +32,7 @@ const ENVIRONMENT: [(&str, &str); 2] = [
     ("COLUMNS", "how wide tables may be. Without it, that is the width of the terminal, or no limit"),
 ];
 
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("patchctl scan --once", "what is wrong with this host, and what to do about it"),
     (
         "patchctl scan --once --json --store /var/lib/reports --exit-code",
@@ -47,6 +47,10 @@ const EXAMPLES: [(&str, &str); 7] = [
     (
         "patchctl apply --now --reason 'CVE-2026-1234 is exploited'",
         "as root, outside of every window: shows the plan, asks, and leaves root's word in the report",
+    ),
+    (
+        "patchctl baseline show aws.json --toml > baseline.toml",
+        "takes over what `aws ssm get-patch-baseline` printed into aws.json",
     ),
     ("patchctl version compare deb 1.0~rc1 1.0", "prints -1"),
 ];
@@ -156,7 +160,17 @@ fn the_manual_page_has_every_exit_code_and_command() {
     for exit in Exit::ALL {
         assert!(page.contains(&escaped(exit.meaning())));
     }
-    for command in ["scan", "plan", "apply", "stop", "pause", "resume", "config check", "version compare"] {
+    for command in [
+        "scan",
+        "plan",
+        "apply",
+        "stop",
+        "pause",
+        "resume",
+        "baseline check",
+        "config check",
+        "version compare",
+    ] {
         assert!(page.contains(&format!(".SS patchctl {command}\n")), "{command}");
     }
 }

@@ -7,6 +7,8 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/baseline.rs"]
+mod baseline;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/daemon.rs"]

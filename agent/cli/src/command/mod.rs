@@ -1,6 +1,7 @@
 //! The subcommands, one file each: from arguments to an exit code.
 
 pub(crate) mod apply;
+pub(crate) mod baseline;
 pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod inventory;

@@ -130,7 +130,7 @@ pub(super) const CAMEL: Names = Names {
     ignored: &["accountId", "createdDate", "modifiedDate"],
 };
 
-/// Our own form.
+/// Our own form: packaging/baseline.toml shows all of it, and a test holds the two together.
 pub(super) const TOML: Names = Names {
     shape: Shape::Flat { filters: "filter" },
     id: "id",

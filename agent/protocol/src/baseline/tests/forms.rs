@@ -195,3 +195,36 @@ fn the_notation_is_told_by_the_extension_or_by_the_content() {
         assert_eq!(is_json(name, text), expected, "{name} {text}");
     }
 }
+
+const SHIPPED: &str = include_str!("../../../../../packaging/baseline.toml");
+
+#[test]
+fn the_shipped_example_has_every_key_and_shows_the_defaults() {
+    let shipped = read_ok("baseline.toml", SHIPPED);
+    assert_eq!(shipped.notes, []);
+    assert_eq!(shipped.baseline.rules.len(), 2);
+    let uncommented: Vec<_> = SHIPPED
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
+            _ => line,
+        })
+        .collect();
+    assert_eq!(read_ok("baseline.toml", &uncommented.join("\n")), shipped);
+    // A key that the reader knows and the file doesn't show would be told here as one that may be used.
+    let asked = SHIPPED
+        .replace("name =", "zzzzzzzzzzzzzzzz = 1\nname =")
+        .replace("level = \"CRITICAL\"", "yyyyyyyyyyyyyyyy = 1");
+    for mistake in told("baseline.toml", &asked) {
+        let (_, keys) = mistake.split_once("use one of: ").expect(&mistake);
+        for key in keys.split(", ") {
+            let is_shown =
+                |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[[{key}]]");
+            let is_told = ["product", "classification", "severity"].contains(&key);
+            assert!(
+                is_told || uncommented.iter().any(|line| is_shown(line)),
+                "packaging/baseline.toml doesn't show {key}"
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Which baseline is meant: a file, one that is built in, or the one that a host is judged by.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use patchd_core::baseline::Baseline;
+use patchd_core::baseline::system::OperatingSystem;
+use patchd_host::os::read_os_release;
+use patchd_host::problem_list::ProblemList;
+use patchd_host::root::Root;
+use patchd_protocol::baseline::{self, BaselineFile, MAX_BASELINE, Mistakes};
+
+use crate::exit::{Exit, Failure};
+
+/// The baseline that an argument names.
+pub(super) fn named(argument: &str) -> Result<BaselineFile, Failure> {
+    find(argument, baseline::read)
+}
+
+/// The one that this host is judged by.
+pub(super) fn of_host(root: &Root) -> BaselineFile {
+    let os = read_os_release(root, &mut ProblemList::new("os-release"));
+    BaselineFile::of(Baseline::builtin(os.system_of_apt_host()))
+}
+
+fn find(
+    argument: &str,
+    read: impl Fn(&str, &[u8]) -> Result<BaselineFile, Mistakes>,
+) -> Result<BaselineFile, Failure> {
+    if let Some(builtin) = builtin(argument) {
+        return Ok(BaselineFile::of(builtin));
+    }
+    if argument.starts_with("builtin:") {
+        let ids = OperatingSystem::ALL.map(|system| Baseline::builtin(system).id).join(", ");
+        let sentence = format!("there is no predefined baseline {argument}; use one of: {ids}");
+        return Err(Failure::because(Exit::BadInput, sentence));
+    }
+    let bytes = bytes(Path::new(argument)).map_err(|error| {
+        let context = format!("can't read the baseline {argument}");
+        Failure::new(Exit::BadInput, anyhow::Error::new(error).context(context))
+    })?;
+    read(argument, &bytes).map_err(|mistakes| {
+        let mistakes: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
+        Failure::because(Exit::BadInput, mistakes.join("; "))
+    })
+}
+
+fn builtin(argument: &str) -> Option<Baseline> {
+    let named = |baseline: &Baseline| baseline.name.eq_ignore_ascii_case(argument);
+    Baseline::builtin_by_id(argument)
+        .or_else(|| OperatingSystem::ALL.into_iter().map(Baseline::builtin).find(named))
+}
+
+/// The content of a file, of a pipe, or of standard input for `-`: no more than it takes to see that it is too much.
+pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(MAX_BASELINE).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)?;
+    } else {
+        File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,140 @@
+//! `baseline`: files and what is built in, checked, shown and taken over.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::root::HostRoot;
+use crate::{command, data, outcome, patchctl};
+
+const WEB: &[u8] =
+    b"{\n \"Name\": \"web\",\n \"OperatingSystem\": \"DEBIAN\",\n \"ApprovalRules\": {\"PatchRules\": [{\n  \
+    \"PatchFilterGroup\": {\"PatchFilters\": [{\"Key\": \"PRIORITY\", \"Values\": [\"Required\"]}]},\n  \
+    \"ApproveAfterDays\": 7}]}}\n";
+
+#[test]
+fn every_mistake_is_told_with_its_file_line_and_path() {
+    let root = HostRoot::empty();
+    let bad = root.put(
+        "bad.json",
+        &WEB.to_vec().iter().copied().map(|byte| if byte == b'7' { b'x' } else { byte }).collect::<Vec<_>>(),
+    );
+    let far = root.put(
+        "far.json",
+        String::from_utf8(WEB.to_vec())
+            .unwrap()
+            .replace('7', "400")
+            .replace("Required", "Requird")
+            .as_bytes(),
+    );
+    let outcome =
+        patchctl(["baseline", "check", bad.to_str().unwrap(), far.to_str().unwrap(), "/nonexistent"])
+            .expect_code(2);
+    let expected = format!(
+        "{bad}:6: this is not JSON: expected value\n\
+         {far}:5: $.ApprovalRules.PatchRules[0].PatchFilterGroup.PatchFilters[0].Values[0]: \"Requird\" is no PRIORITY of \
+         DEBIAN; did you mean `Required`?\n\
+         {far}:6: $.ApprovalRules.PatchRules[0].ApproveAfterDays: 400 is no number of days; whole numbers from 0 to 360 \
+         are\n\
+         /nonexistent: it can't be read: No such file or directory (os error 2)\n\
+         4 mistakes\n",
+        bad = bad.display(),
+        far = far.display()
+    );
+    assert_eq!(outcome.stdout, expected);
+
+    let document = patchctl(["baseline", "check", "--json", far.to_str().unwrap()]).expect_code(2).json();
+    assert_eq!(document["schema"], "patchd.baseline-check/1");
+    assert_eq!(document["mistakes"][1]["line"], 6);
+    assert_eq!(document["mistakes"][1]["path"], "$.ApprovalRules.PatchRules[0].ApproveAfterDays");
+    patchctl(["baseline", "check"]).expect_code(2);
+}
+
+#[test]
+fn what_has_no_effect_is_noted_and_is_no_mistake() {
+    let root = HostRoot::empty();
+    let web = root.put("web.json", WEB);
+    let list = root.put("list.yaml", b"patches:\n  - id: 'kernel*'\n");
+    let outcome =
+        patchctl(["baseline", "check", web.to_str().unwrap(), list.to_str().unwrap()]).expect_code(0);
+    assert!(
+        outcome.stdout.starts_with(&format!("note: {}:6: $.ApprovalRules", web.display())),
+        "{}",
+        outcome.stdout
+    );
+    assert!(outcome.stdout.ends_with("no mistakes, and 1 note\n"), "{}", outcome.stdout);
+    let bad = root.put("bad.yml", b"patches:\n  - title: 'kernel*'\n");
+    let outcome = patchctl(["baseline", "check", bad.to_str().unwrap()]).expect_code(2);
+    assert!(outcome.stdout.contains(":2: $.patches[0]: an entry needs an id"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_baseline_can_come_through_a_pipe() {
+    let mut child = command()
+        .args(["baseline", "check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(WEB).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_baseline_of_aws_is_taken_over() {
+    let root = HostRoot::empty();
+    let web = root.put("web.json", WEB);
+    let toml = patchctl(["baseline", "show", web.to_str().unwrap(), "--toml"]).expect_code(0);
+    assert!(toml.stderr.contains("note: "), "{}", toml.stderr);
+    let own = root.put("web.toml", toml.stdout.as_bytes());
+    patchctl(["baseline", "check", own.to_str().unwrap()]).expect_code(0);
+    let shown = |path: &str| patchctl(["baseline", "show", "--json", path]).expect_code(0).json();
+    let json = shown(own.to_str().unwrap());
+    assert_eq!(json, shown(web.to_str().unwrap()));
+    assert_eq!(json["ApprovalRules"]["PatchRules"][0]["ApproveAfterDays"], 7);
+    patchctl(["baseline", "show", "--json", "--toml", "builtin:debian"]).expect_code(2);
+}
+
+#[test]
+fn predefined_baselines_go_by_id_and_by_name() {
+    let by_id = patchctl(["baseline", "show", "builtin:amazon-linux-2023"]).expect_code(0).stdout;
+    assert!(
+        by_id.starts_with("AWS-AmazonLinux2023DefaultPatchBaseline (builtin:amazon-linux-2023)"),
+        "{by_id}"
+    );
+    assert_eq!(
+        patchctl(["baseline", "show", "AWS-AmazonLinux2023DefaultPatchBaseline"]).expect_code(0).stdout,
+        by_id
+    );
+    let wrong = patchctl(["baseline", "show", "builtin:nonsense"]).expect_code(2);
+    assert!(wrong.stderr.contains("use one of: builtin:amazon-linux, "), "{}", wrong.stderr);
+    patchctl(["baseline", "show", "/nonexistent"]).expect_code(2);
+    let own = outcome(command().args(["baseline", "show"])).expect_code(0).stdout;
+    assert!(own.contains("(builtin:"), "{own}");
+}
+
+/// AWS's own examples are of Windows, and say so in one sentence.
+#[test]
+fn the_examples_of_the_aws_cli_are_refused_for_what_they_are() {
+    let Some(directory) = data("aws/ssm-cli") else { return };
+    for (name, expected) in [
+        ("get-patch-baseline-1.json", "this is a baseline for WINDOWS, and patchd patches Linux hosts alone"),
+        (
+            "update-patch-baseline-1.json",
+            "this is a baseline for WINDOWS, and patchd patches Linux hosts alone",
+        ),
+        ("get-default-patch-baseline-2.json", "this names a baseline and does not hold it"),
+        ("get-patch-baseline-for-patch-group-1.json", "this names a baseline and does not hold it"),
+        ("get-deployable-patch-snapshot-for-instance-1.json", "this says where a snapshot is and holds none"),
+    ] {
+        let outcome = patchctl(["baseline", "check", directory.join(name).to_str().unwrap()]).expect_code(2);
+        assert!(outcome.stdout.contains(expected), "{name}: {}", outcome.stdout);
+        assert!(outcome.stdout.ends_with("1 mistake\n"), "{name}: {}", outcome.stdout);
+    }
+    let windows =
+        String::from_utf8(std::fs::read(directory.join("get-patch-baseline-1.json")).unwrap()).unwrap();
+    let root = HostRoot::empty();
+    let linux = windows.replace("\"WINDOWS\"", "\"SUSE\"").replace("WindowsServer2016", "Suse15.3");
+    let path = root.put("suse.json", linux.as_bytes());
+    let outcome = patchctl(["baseline", "check", path.to_str().unwrap()]).expect_code(0);
+    assert_eq!(outcome.stdout, "no mistakes\n");
+}
