@@ -67,6 +67,9 @@ _patchctl() {
             patchctl__subcmd__baseline,check)
                 cmd="patchctl__subcmd__baseline__subcmd__check"
                 ;;
+            patchctl__subcmd__baseline,diff)
+                cmd="patchctl__subcmd__baseline__subcmd__diff"
+                ;;
             patchctl__subcmd__baseline,help)
                 cmd="patchctl__subcmd__baseline__subcmd__help"
                 ;;
@@ -75,6 +78,9 @@ _patchctl() {
                 ;;
             patchctl__subcmd__baseline__subcmd__help,check)
                 cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__check"
+                ;;
+            patchctl__subcmd__baseline__subcmd__help,diff)
+                cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__diff"
                 ;;
             patchctl__subcmd__baseline__subcmd__help,help)
                 cmd="patchctl__subcmd__baseline__subcmd__help__subcmd__help"
@@ -144,6 +150,9 @@ _patchctl() {
                 ;;
             patchctl__subcmd__help__subcmd__baseline,check)
                 cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__check"
+                ;;
+            patchctl__subcmd__help__subcmd__baseline,diff)
+                cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__diff"
                 ;;
             patchctl__subcmd__help__subcmd__baseline,show)
                 cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__show"
@@ -229,7 +238,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__baseline)
-            opts="-h --json --socket --help check show help"
+            opts="-h --json --socket --help check show diff help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -264,8 +273,34 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__baseline__subcmd__diff)
+            opts="-h --root --now --all --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --now)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__baseline__subcmd__help)
-            opts="check show help"
+            opts="check show diff help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +314,20 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__baseline__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__baseline__subcmd__help__subcmd__diff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -449,7 +498,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help__subcmd__baseline)
-            opts="check show"
+            opts="check show diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -463,6 +512,20 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help__subcmd__baseline__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__baseline__subcmd__diff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

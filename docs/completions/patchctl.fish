@@ -105,12 +105,13 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l all -d 'Sho
 complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l exit-code -d 'Exit with 4 if the host is not compliant, and with 3 if that can\'t be told'
 complete -c patchctl -n "__fish_patchctl_using_subcommand report" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand report" -s h -l help -d 'Print help'
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -l socket -d 'The daemon\'s socket' -r -F
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -l json -d 'Print one JSON document and nothing else on standard output'
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -s h -l help -d 'Print help'
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -f -a "check" -d 'Read baselines and print each mistake as FILE:LINE: PATH: what is wrong'
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -f -a "show" -d 'Show what a baseline says: in words, as AWS prints it (--json), or in patchd\'s own form (--toml)'
-complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -f -a "check" -d 'Read baselines and print each mistake as FILE:LINE: PATH: what is wrong'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -f -a "show" -d 'Show what a baseline says: in words, as AWS prints it (--json), or in patchd\'s own form (--toml)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -f -a "diff" -d 'Judge this host by two baselines, and show the packages that they don\'t judge the same'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and not __fish_seen_subcommand_from check show diff help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from check" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -118,8 +119,15 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_s
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from show" -l toml -d 'Print it as patchd\'s own TOML, ready to be saved'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document and nothing else on standard output'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -l now -d 'Judge as if it were this time, written like 2026-11-23T06:00:00Z' -r
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -l socket -d 'The daemon\'s socket' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -l all -d 'Show every row'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -l json -d 'Print one JSON document and nothing else on standard output'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from help" -f -a "check" -d 'Read baselines and print each mistake as FILE:LINE: PATH: what is wrong'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show what a baseline says: in words, as AWS prints it (--json), or in patchd\'s own form (--toml)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from help" -f -a "diff" -d 'Judge this host by two baselines, and show the packages that they don\'t judge the same'
 complete -c patchctl -n "__fish_patchctl_using_subcommand baseline; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l json -d 'Print one JSON document and nothing else on standard output'
@@ -160,5 +168,6 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_s
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and not __fish_seen_subcommand_from status scan plan apply stop pause resume inventory updates runs show report baseline config version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from baseline" -f -a "check" -d 'Read baselines and print each mistake as FILE:LINE: PATH: what is wrong'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from baseline" -f -a "show" -d 'Show what a baseline says: in words, as AWS prints it (--json), or in patchd\'s own form (--toml)'
+complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from baseline" -f -a "diff" -d 'Judge this host by two baselines, and show the packages that they don\'t judge the same'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Read the configuration and print each mistake as FILE:LINE: what is wrong'
 complete -c patchctl -n "__fish_patchctl_using_subcommand help; and __fish_seen_subcommand_from version" -f -a "compare" -d 'Print -1, 0 or 1: whether A is older than B, the same, or newer'

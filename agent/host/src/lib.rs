@@ -20,3 +20,4 @@ pub mod reboot;
 pub mod root;
 pub mod scan;
 mod sys;
+pub mod what_if;

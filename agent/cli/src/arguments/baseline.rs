@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BaselineCommand {
@@ -17,6 +18,33 @@ pub(crate) enum BaselineCommand {
     },
     /// Show what a baseline says: in words, as AWS prints it (--json), or in patchd's own form (--toml)
     Show(ShowBaselineArguments),
+    /// Judge this host by two baselines, and show the packages that they don't judge the same
+    ///
+    /// The host is read without the daemon and not changed.
+    Diff(DiffBaselineArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffBaselineArguments {
+    /// A file, builtin:ID, or the name of a predefined baseline
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+
+    /// Another one
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+
+    /// Read the host whose root directory is DIR instead of this one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Judge as if it were this time, written like 2026-11-23T06:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<Timestamp>,
+
+    /// Show every row
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

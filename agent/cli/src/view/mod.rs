@@ -1,6 +1,7 @@
 //! Documents as lines for a person: pure functions, so that every table can be tested without a host.
 
 pub(crate) mod baseline;
+pub(crate) mod baseline_diff;
 pub(crate) mod listing;
 pub(crate) mod next_steps;
 pub(crate) mod outcome;

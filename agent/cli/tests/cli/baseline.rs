@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::root::HostRoot;
+use crate::root::{HALF_NOW, HostRoot, debian_12_half};
 use crate::{command, data, outcome, patchctl};
 
 const WEB: &[u8] =
@@ -137,4 +137,61 @@ fn the_examples_of_the_aws_cli_are_refused_for_what_they_are() {
     let path = root.put("suse.json", linux.as_bytes());
     let outcome = patchctl(["baseline", "check", path.to_str().unwrap()]).expect_code(0);
     assert_eq!(outcome.stdout, "no mistakes\n");
+}
+
+/// A real Debian 12 whose lists offer updates: by the predefined baseline they are asked for, by one that approves
+/// nothing they are not, and one that rejects a package says so.
+#[test]
+fn two_baselines_of_one_host() {
+    let Some(host) = debian_12_half() else { return };
+    let place = host.path().to_str().unwrap().to_owned();
+    let diff = |a: &str, b: &str| {
+        patchctl(["baseline", "diff", a, b, "--json", "--root", &place, "--now", HALF_NOW])
+            .expect_code(0)
+            .json()
+    };
+    let same = diff("builtin:debian", "AWS-DebianDefaultPatchBaseline");
+    assert_eq!(same["schema"], "patchd.baseline-diff/1");
+    assert_eq!(same["packages"], serde_json::json!([]));
+
+    let missing = same["a"]["missing_count"].as_u64().unwrap();
+    assert!(0 < missing, "{same}");
+    let root = HostRoot::empty();
+    let nothing = root.put("nothing.toml", b"name = \"nothing\"\noperating_system = \"DEBIAN\"\n");
+    let document = diff("builtin:debian", nothing.to_str().unwrap());
+    assert_eq!(document["b"]["missing_count"], 0);
+    let packages = document["packages"].as_array().unwrap();
+    let asked: Vec<_> = packages.iter().filter(|package| package["a"]["state"] == "Missing").collect();
+    assert_eq!(u64::try_from(asked.len()).unwrap(), missing);
+    for package in asked {
+        assert_eq!(package["b"]["approved"], serde_json::Value::Null, "{package}");
+        assert_eq!(package["b"]["reason"], "not_approved", "{package}");
+    }
+
+    let name = packages[0]["name"].as_str().unwrap();
+    let rejects = patchctl(["baseline", "show", "builtin:debian", "--toml"]).expect_code(0).stdout;
+    let rejects = rejects
+        .replace("builtin:debian", "own")
+        .replace("\n\n[[global", &format!("\nrejected = [\"{name}\"]\n\n[[global"));
+    let rejects = root.put("rejects.toml", rejects.as_bytes());
+    let document = diff("builtin:debian", rejects.to_str().unwrap());
+    let packages = document["packages"].as_array().unwrap();
+    assert!(!packages.is_empty() && packages.iter().all(|package| package["name"] == name), "{document}");
+
+    let arguments = [
+        "baseline",
+        "diff",
+        "builtin:debian",
+        rejects.to_str().unwrap(),
+        "--root",
+        &place,
+        "--now",
+        HALF_NOW,
+    ];
+    let shown = patchctl(arguments).expect_code(0).stdout;
+    assert!(shown.starts_with("A  AWS-DebianDefaultPatchBaseline (builtin:debian): "), "{shown}");
+    assert!(shown.contains(&format!("\n{name}:")), "{shown}");
+    let other =
+        patchctl(["baseline", "diff", "builtin:debian", "builtin:suse", "--root", &place]).expect_code(2);
+    assert!(other.stderr.contains("builtin:suse is for SUSE, and the host is DEBIAN"), "{}", other.stderr);
 }

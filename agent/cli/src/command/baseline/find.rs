@@ -18,6 +18,16 @@ pub(super) fn named(argument: &str) -> Result<BaselineFile, Failure> {
     find(argument, baseline::read)
 }
 
+/// The baseline that an argument names, for one operating system: of a list, the one for it.
+pub(super) fn named_for(argument: &str, system: OperatingSystem) -> Result<BaselineFile, Failure> {
+    let file = find(argument, |name, content| baseline::read_for(name, content, system))?;
+    if file.baseline.system == system {
+        return Ok(file);
+    }
+    let (own, host) = (file.baseline.system.as_str(), system.as_str());
+    Err(Failure::because(Exit::BadInput, format!("{argument} is for {own}, and the host is {host}")))
+}
+
 /// The one that this host is judged by.
 pub(super) fn of_host(root: &Root) -> BaselineFile {
     let os = read_os_release(root, &mut ProblemList::new("os-release"));

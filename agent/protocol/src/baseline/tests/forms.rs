@@ -222,7 +222,7 @@ fn the_shipped_example_has_every_key_and_shows_the_defaults() {
                 |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[[{key}]]");
             let is_told = ["product", "classification", "severity"].contains(&key);
             assert!(
-                is_told || uncommented.iter().any(|line| is_shown(line)),
+                is_told || uncommented.iter().any(is_shown),
                 "packaging/baseline.toml doesn't show {key}"
             );
         }
