@@ -50,8 +50,8 @@ impl OldProcess {
     /// What a person would restart.
     fn name(&self) -> String {
         match &self.unit {
-            Some(unit) => unit.clone(),
-            None => format!("{} (pid {})", self.command, self.pid),
+            Some(unit) if self.pid != 1 => unit.clone(),
+            _ => format!("{} (pid {})", self.command, self.pid),
         }
     }
 }
@@ -257,11 +257,11 @@ mod tests {
             "it runs after a reboot: kernel 6.1.0-9-amd64 runs until then",
         );
         let restart = "ssh.service and sshd (pid 9) must be restarted to run it";
-        let of_libc = "it runs after a reboot: init.scope still runs the code that it replaced";
+        let of_libc = "it runs after a reboot: sshd (pid 1) still runs the code that it replaced";
         check(facts, &[("libc6", "reboot", of_libc), ("libssl3", "restart", restart), of_kernel]);
         assert_eq!(
             old_code.needing_reboot().as_deref(),
-            Some("init.scope still runs code that was replaced")
+            Some("sshd (pid 1) still runs code that was replaced")
         );
 
         let asked = [PackageName::parse("libssl3").unwrap()];

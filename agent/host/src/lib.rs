@@ -15,6 +15,7 @@ pub mod machine;
 pub mod os;
 pub mod patchers;
 pub mod problem_list;
+pub mod processes;
 pub mod read;
 pub mod reboot;
 pub mod root;

@@ -59,6 +59,11 @@ impl Diversions {
         let diversion = self.0.get(path).filter(|one| one.except.as_deref() != Some(package.as_bytes()));
         diversion.map_or(path, |diversion| &diversion.to)
     }
+
+    /// The paths whose files may lie at this one.
+    pub(super) fn sources_of<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
+        self.0.iter().filter(move |(_, diversion)| diversion.to == place).map(|(from, _)| from.as_path())
+    }
 }
 
 #[cfg(test)]

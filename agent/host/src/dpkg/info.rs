@@ -16,7 +16,7 @@ use crate::problem_list::{ProblemList, quoted};
 use crate::read::FileError;
 use crate::root::Root;
 
-const INFO: &str = "var/lib/dpkg/info";
+pub(super) const INFO: &str = "var/lib/dpkg/info";
 const SUFFIX: &[u8] = b".list";
 const FLAGS: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_CLOEXEC);
 /// Some five files a package, for twice as many packages as are read.

@@ -13,6 +13,7 @@ mod info;
 pub mod leftovers;
 pub mod lock;
 mod marks;
+pub mod owners;
 pub mod quiet;
 mod state;
 
