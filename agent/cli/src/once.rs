@@ -38,6 +38,7 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
         max_list_age: SignedDuration::try_from(settings.scan.max_list_age).unwrap_or(SignedDuration::MAX),
         problems: Vec::new(),
         run: None,
+        old_code: None,
     };
     Ok(scan::scan(root, request, clock))
 }

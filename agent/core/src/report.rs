@@ -7,6 +7,7 @@ use crate::inventory::Inventory;
 use crate::offer::Offers;
 use crate::os::OsRelease;
 use crate::package::{PackageId, Version};
+use crate::pending::OldCode;
 use crate::problem::{Problem, Weight};
 use crate::reason::{Cause, Reason};
 
@@ -40,6 +41,8 @@ pub struct HostFacts {
     pub boot_id: Option<String>,
     pub memory_bytes: Option<u64>,
     pub needs_reboot: Tristate,
+    /// Code in memory that was replaced on disk.
+    pub old_code: OldCode,
     pub other_patchers: Vec<OtherPatcher>,
 }
 

@@ -156,6 +156,7 @@ mod tests {
 
     use flate2::read::GzDecoder;
     use patchd_core::compliance::Attempts;
+    use patchd_core::pending::OldCode;
     use patchd_core::report::Operation;
     use patchd_host::root::Root;
     use patchd_host::scan::{ScanRequest, scan};
@@ -179,6 +180,7 @@ mod tests {
             max_list_age: jiff::SignedDuration::from_hours(1),
             problems: vec![],
             run: None,
+            old_code: Some(OldCode::default()),
         };
         scan(&Root::at(root.path()), request, || jiff::Timestamp::UNIX_EPOCH)
     }

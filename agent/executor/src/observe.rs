@@ -1,11 +1,12 @@
 //! What the gates of a run ask of root: the clock, the room, the memory, who is at work, what is wrong with the package
-//! database, and root's grant. It changes nothing and waits for nothing.
+//! database, and root's grant; and what a report asks: old code in memory. It changes nothing and waits for nothing.
 
 use patchd_host::clock::Synchronisation;
 use patchd_host::dpkg::audit::audit;
 use patchd_host::dpkg::quiet;
-use patchd_host::{disk, machine};
+use patchd_host::{disk, machine, processes};
 use patchd_protocol::executor::{ClockWire, FilesystemWire, GrantWire, ObservedWire};
+use patchd_protocol::old_code::OldCodeWire;
 
 use crate::refusal::Stop;
 use crate::text;
@@ -42,6 +43,12 @@ pub(crate) fn observe(executor: &Executor, digest: Option<&str>) -> Result<Obser
         database,
         grant: grant.map(|grant| GrantWire { reason: grant.reason, until: grant.until }),
     })
+}
+
+/// Which processes run code that was replaced on disk.
+pub(crate) fn old_code(executor: &Executor) -> OldCodeWire {
+    let seen = processes::look(&executor.root);
+    OldCodeWire::from(&seen.of_packages(&executor.root, &executor.inventory()))
 }
 
 /// Who is at work with apt or dpkg, and what is wrong with the package database.

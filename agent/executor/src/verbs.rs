@@ -22,7 +22,7 @@ use crate::apt::{Apt, Licence};
 use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
-use crate::observe::observe;
+use crate::observe::{observe, old_code};
 use crate::policy::Policy;
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
@@ -150,6 +150,7 @@ fn carry_out(
             Ok(Reply::ReadBack { installed })
         }
         Verb::Observe { digest } => Ok(Reply::Observed(observe(executor, digest.as_deref())?)),
+        Verb::Processes {} => Ok(Reply::Processes(old_code(executor))),
         Verb::Grant { .. } if peer.uid != 0 => {
             let message = format!("only root may grant, and uid {} asks", peer.uid);
             Err(Stop::refused(RefusalCode::NotAuthorised, message))

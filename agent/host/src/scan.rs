@@ -10,7 +10,7 @@ use patchd_core::gate::{Freeze, Outlook};
 use patchd_core::inventory::Inventory;
 use patchd_core::pending::{self, LiveFacts, OldCode, Pending};
 use patchd_core::problem::Problem;
-use patchd_core::report::{Assessment, HostFacts, Operation, Report, RunRecord};
+use patchd_core::report::{Assessment, HostFacts, Operation, Report, RunRecord, Tristate};
 use patchd_core::window::{Window, verdict};
 
 use crate::apt::{self, read_offers};
@@ -20,7 +20,7 @@ use crate::os::read_os_release;
 use crate::problem_list::ProblemList;
 use crate::reboot;
 use crate::root::Root;
-use crate::{container, patchers};
+use crate::{container, patchers, processes};
 
 /// What a cloud says of this host, where one was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct ScanRequest<'a> {
     pub problems: Vec<Problem>,
     /// What the run changed, on the report of an apply.
     pub run: Option<RunRecord>,
+    /// The old code in memory, where root was asked for it. Otherwise it is looked for as far as this user may.
+    pub old_code: Option<OldCode>,
 }
 
 /// Reads the host under `root` and judges it by the built-in baseline of its family.
@@ -114,11 +116,13 @@ fn read_facts(
     let machine = read_machine(root, problems);
     let container = container::find(root);
     let reboot = reboot::look(root, inventory, &machine, container.as_deref());
+    let old_code =
+        request.old_code.clone().unwrap_or_else(|| processes::look(root).of_packages(root, inventory));
     let live = LiveFacts {
         kernels: &reboot.kernels,
         running_kernel: machine.kernel.as_deref(),
         asked: &reboot.asked,
-        old_code: &OldCode::default(),
+        old_code: &old_code,
     };
     let pending = pending::find(inventory, live);
     let own_id = || request.cloud.map_or_else(|| machine.id.clone(), |cloud| cloud.instance_id.clone());
@@ -132,7 +136,11 @@ fn read_facts(
         kernel: machine.kernel,
         boot_id: machine.boot_id,
         memory_bytes: machine.memory_bytes,
-        needs_reboot: reboot.need,
+        needs_reboot: match (reboot.need, old_code.needing_reboot()) {
+            (Tristate::No | Tristate::Unknown(_), Some(because)) => Tristate::Yes(because),
+            (need, _) => need,
+        },
+        old_code,
         other_patchers: patchers::find(root, inventory),
     };
     (facts, pending)

@@ -10,6 +10,7 @@ pub mod executor;
 pub mod frame;
 pub mod listing;
 mod mistake;
+pub mod old_code;
 pub mod report;
 pub mod schema;
 pub mod store_url;

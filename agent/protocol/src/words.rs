@@ -8,6 +8,7 @@ use patchd_core::baseline::ComplianceLevel;
 use patchd_core::compliance::PatchState;
 use patchd_core::inventory::{Status, Want};
 use patchd_core::offer::Trust;
+use patchd_core::pending::Remedy;
 use patchd_core::reason::Cause;
 use patchd_core::report::RunVerdict;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -180,6 +181,14 @@ open_words! {
     }
 }
 
+words! {
+    /// What it takes for a process to run what is on disk.
+    RemedyWire {
+        Restart = "restart",
+        Reboot = "reboot",
+    }
+}
+
 open_words! {
     /// Why a list of packages is believed, or that it is not.
     TrustWire {
@@ -262,6 +271,15 @@ impl From<ComplianceLevel> for LevelWire {
 impl From<&Cause> for ReasonWire {
     fn from(cause: &Cause) -> Self {
         Self::of_word(cause.code())
+    }
+}
+
+impl From<Remedy> for RemedyWire {
+    fn from(remedy: Remedy) -> Self {
+        match remedy {
+            Remedy::Restart => Self::Restart,
+            Remedy::Reboot => Self::Reboot,
+        }
     }
 }
 

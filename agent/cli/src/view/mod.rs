@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod baseline_diff;
 pub(crate) mod listing;
 pub(crate) mod next_steps;
+pub(crate) mod old_code;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -6,6 +6,7 @@ use patchd_protocol::report::native::{ItemWire, ReportDocument};
 use patchd_protocol::words::{AnswerWire, PatchStateWire, ReasonWire};
 
 use super::View;
+use super::old_code::restartable;
 use crate::text::{Line, Style, wrapped};
 
 /// As many package names as a command shows; with more, the command takes all packages.
@@ -21,6 +22,7 @@ pub(crate) fn lines(report: &ReportDocument, view: &View) -> Vec<Line> {
         advice.install(),
         advice.release(),
         advice.ask(),
+        advice.restart(),
         advice.reboot(),
     ]
     .into_iter()
@@ -123,6 +125,16 @@ impl Advice<'_> {
         let step = self
             .step("see what stands in the way of the rest; this changes nothing:", "apt-get -s dist-upgrade");
         (!names.is_empty()).then_some(step)
+    }
+
+    /// Only on the host itself: what runs in another root has other services.
+    fn restart(&self) -> Option<Step> {
+        let code = self.report.host.old_code.as_ref().filter(|_| self.root.is_none())?;
+        let units: Vec<_> = restartable(code).into_iter().collect();
+        let command = format!("systemctl restart {}", units.join(" "));
+        let sentence =
+            "restart what still runs code that was replaced, as root, when its users can do without it:";
+        (!units.is_empty()).then(|| self.step(sentence, &command))
     }
 
     fn reboot(&self) -> Option<Step> {

@@ -10,8 +10,8 @@ use patchd_protocol::words::{
 };
 
 use super::{
-    ROWS, View, fact, next_steps, os_text, package_text, reason_sentences, reason_words, updates_text,
-    verdict,
+    ROWS, View, fact, next_steps, old_code, os_text, package_text, reason_sentences, reason_words,
+    updates_text, verdict,
 };
 use crate::table::{Column, Table};
 use crate::text::{Line, Style, counted, wrapped};
@@ -26,6 +26,7 @@ pub(crate) fn lines(report: &ReportDocument, view: &View) -> Vec<Line> {
     for (heading, items) in page.groups() {
         lines.extend(page.group(&heading, items));
     }
+    lines.extend(report.host.old_code.iter().flat_map(|code| old_code::lines(code, page.architecture, view)));
     lines.extend(page.other_updates());
     lines.extend(page.problems());
     lines.extend(next_steps::lines(report, view));
@@ -100,6 +101,9 @@ impl<'a> Page<'a> {
                 AnswerWire::Unknown => format!("cannot tell whether it is needed{because}"),
             },
         );
+        if let Some(text) = host.old_code.as_ref().and_then(old_code::fact) {
+            add("In memory", &text);
+        }
         for patcher in &host.other_patchers {
             add("Also here", &format!("{} ({})", patcher.name, patcher.evidence));
         }

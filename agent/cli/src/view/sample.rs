@@ -5,6 +5,7 @@ use patchd_protocol::control::plan::{
     InvalidPlanRequest, PlanChangeWire, PlanDocument, PlanRequest, PlanRoomWire, PlanSchema, PlanStepWire,
 };
 use patchd_protocol::control::{GateWire, WindowStatus, WindowVerdict};
+use patchd_protocol::old_code::OldCodeWire;
 use patchd_protocol::report::native::{
     AgentWire, AssessmentWire, BaselineWire, ComplianceWire, CountsWire, HostWire, ItemWire, MethodWire,
     OperationWire, OsWire, ProblemWire, ReportDocument, ReportSchema, SummaryWire, TristateWire, UpdateWire,
@@ -38,6 +39,7 @@ pub(crate) fn report() -> ReportDocument {
             boot_id: None,
             memory_bytes: None,
             needs_reboot: TristateWire { answer: AnswerWire::No, because: None },
+            old_code: Some(OldCodeWire { processes: vec![], unseen: None }),
             other_patchers: vec![],
         },
         baseline: BaselineWire { id: "builtin:debian".into(), name: "AWS-DebianDefaultPatchBaseline".into() },

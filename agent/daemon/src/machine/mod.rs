@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use patchd_core::compliance::Attempts;
+use patchd_core::pending::OldCode;
 use patchd_core::plan::Plan;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation, Report, RunRecord};
@@ -50,6 +51,9 @@ const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often what only looks is asked for again after it got no answer.
 const LOOK_TRIES: u32 = 2;
+
+/// How long the processes may be looked through.
+const LOOK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often hooks or a repair are asked for again after they were cut.
 const MAX_CUTS: u32 = 10;
@@ -245,6 +249,14 @@ impl<C: Clock> Machine<C> {
         }
     }
 
+    /// The old code in memory, which only root sees all of. An executor that is silent holds no report up.
+    async fn old_code(&self, run: &RunId) -> OldCode {
+        match tokio::time::timeout(LOOK_PATIENCE, self.reply(run, Verb::Processes {})).await {
+            Ok(reply) => replies::old_code(reply),
+            Err(_) => OldCode::unknown("the executor gave no answer in time"),
+        }
+    }
+
     async fn assess(&self, order: &Order, refresh: Option<RefreshOutcome>) -> Event {
         let (cloud, problem) = self.parts.identities.cloud().await;
         let mut problems: Vec<Problem> = problem.into_iter().collect();
@@ -260,6 +272,7 @@ impl<C: Clock> Machine<C> {
             Err(error) => return Event::Lost { detail: chain(&error) },
         };
         let clock = Arc::clone(&self.parts.clock);
+        let old_code = self.old_code(&order.id).await;
         let scanned = tokio::task::spawn_blocking(move || {
             let (freeze, attempts) = (settings.frozen(clock.now()), Attempts::new());
             let request = ScanRequest {
@@ -276,6 +289,7 @@ impl<C: Clock> Machine<C> {
                     .unwrap_or(SignedDuration::MAX),
                 problems,
                 run: None,
+                old_code: Some(old_code),
             };
             scan(&root, request, || clock.now())
         });

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
+use patchd_core::pending::OldCode;
 use patchd_core::plan::PlannedChange;
 use patchd_core::run::event::{
     Event, Installed, PackageFailure, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
@@ -44,7 +45,7 @@ pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
         },
         Reply::Refused(refusal) => Event::Refused(refused(&refusal)),
         Reply::Failed { message } => Event::Refused(Refusal::Everything { detail: message }),
-        Reply::Progress(_) | Reply::Observed(_) | Reply::Granted { .. } => {
+        Reply::Progress(_) | Reply::Observed(_) | Reply::Processes(_) | Reply::Granted { .. } => {
             Event::Lost { detail: "the executor answered something else".into() }
         }
     }
@@ -61,6 +62,21 @@ fn done(record: TransactionRecord) -> Event {
         (TransactionKind::Repair, _) => Event::Repaired(end(record)),
         (TransactionKind::Hooks, _) => Event::HooksRun(end(record)),
     }
+}
+
+/// What the executor knows of old code in memory. No answer is no news, good or bad.
+pub(super) fn old_code(answer: Result<Reply, ExecutorError>) -> OldCode {
+    let told = match answer {
+        Ok(Reply::Processes(told)) => told,
+        Ok(Reply::Refused(refusal)) => {
+            return OldCode::unknown(format!("the executor refuses: {}", cut(refusal.message)));
+        }
+        Ok(Reply::Failed { message }) => return OldCode::unknown(cut(message)),
+        Ok(_) => return OldCode::unknown("the executor answered something else"),
+        Err(error) => return OldCode::unknown(chain(&error)),
+    };
+    let code = OldCode::try_from(told);
+    code.unwrap_or_else(|error| OldCode::unknown(format!("the executor's answer can't be read: {error}")))
 }
 
 fn refused(RefusalWire { code, message, blamed }: &RefusalWire) -> Refusal {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use jiff::Timestamp;
+use patchd_core::compliance::PatchState;
 use patchd_core::gate;
 use patchd_core::package::{Architecture, PackageName, Version};
 use patchd_core::plan::PlannedChange;
@@ -16,6 +17,8 @@ use patchd_protocol::executor::{
     SimulationWire, TransactionKind,
 };
 use patchd_protocol::frame::{MAX_REPLY, MAX_REQUEST};
+use patchd_protocol::old_code::{OldCodeWire, OldProcessWire};
+use patchd_protocol::words::RemedyWire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
@@ -323,4 +326,58 @@ async fn the_need_of_a_reboot_is_told_from_facts_and_not_from_the_verdict() {
     assert_eq!(stage.perform(Effect::Report { record: Some(record) }).await, Event::Reported);
     let contents = stage.machine.parts.spool.contents().await.unwrap();
     assert_eq!(contents.reports, 1);
+}
+
+/// docs/accidents.md, row 11: patched on disk, and the old code still in memory.
+#[tokio::test]
+async fn root_tells_which_processes_run_old_code_and_silence_is_not_none() {
+    let stage = Place::new().await;
+    let status = "Package: liba\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n";
+    let dpkg = stage.directory.path().join("root/var/lib/dpkg");
+    patchd_host::durable::create_directories(&dpkg, 0o755).unwrap();
+    patchd_host::durable::atomic_write(&dpkg.join("status"), status.as_bytes(), 0o644).unwrap();
+    let process = OldProcessWire {
+        pid: 7,
+        command: "worker".into(),
+        unit: Some("worker.service".into()),
+        remedy: RemedyWire::Restart,
+        packages: vec!["liba:amd64".into()],
+        files: vec!["/usr/lib/liba.so.1".into()],
+    };
+    let told = OldCodeWire { processes: vec![process], unseen: None };
+    let assess = async |frames: Vec<Reply>| {
+        let asked = stage.executor(vec![frames]);
+        assert!(matches!(stage.perform(Effect::Assess { refresh: None }).await, Event::Assessed(_)));
+        assert_eq!(asked.await.unwrap()[0].verb, Verb::Processes {});
+        stage.machine.assessed.lock().unwrap().clone().unwrap()
+    };
+    let report = assess(vec![Reply::Processes(told.clone())]).await;
+    assert_eq!(OldCodeWire::from(&report.host.old_code), told);
+    let item = &report.judgement.items[0];
+    assert_eq!(item.state, PatchState::InstalledPendingReboot);
+    assert_eq!(item.reason.as_ref().unwrap().sentence(), "worker.service must be restarted to run it");
+
+    let refusal = RefusalWire { code: RefusalCode::UnknownVerb, message: "no verb".into(), blamed: vec![] };
+    for (frames, because) in [
+        (vec![], "the executor hung up without an answer"),
+        (vec![Reply::Refused(refusal)], "the executor refuses: no verb"),
+        (vec![Reply::Observed(seen())], "the executor answered something else"),
+        (
+            vec![Reply::Processes(OldCodeWire {
+                processes: vec![OldProcessWire {
+                    packages: vec!["a b:amd64".into()],
+                    ..told.processes[0].clone()
+                }],
+                unseen: None,
+            })],
+            "the executor's answer can't be read: it has the character ' '",
+        ),
+    ] {
+        let report = assess(frames).await;
+        assert_eq!(report.host.old_code, OldCode::unknown(because));
+        assert_eq!(report.judgement.items[0].state, PatchState::InstalledOther);
+        let notes = report.assessment();
+        let of_processes = |because: &[Problem]| because.iter().any(|one| one.message.contains("executor"));
+        assert!(!matches!(notes, Assessment::Incomplete { because } if of_processes(&because)));
+    }
 }

@@ -387,7 +387,7 @@ fn requests_are_refused_by_what_is_wrong_with_them() {
     check(
         shell,
         RefusalCode::UnknownVerb,
-        "there is no verb \"shell\"; this executor knows observe, refresh, simulate",
+        "there is no verb \"shell\"; this executor knows observe, processes, refresh, simulate",
     );
     check(json!({"protocol": 2, "run": "r", "verb": "reboot"}), RefusalCode::UnknownVerb, "\"reboot\"");
     let extra = json!({"protocol": 2, "run": "r", "root": "/x", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}}});

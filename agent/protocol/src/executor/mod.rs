@@ -12,6 +12,8 @@ mod record;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::old_code::OldCodeWire;
+
 pub use self::plan::{InvalidPlanWire, PackageWire, PlanWire, PlannedChangeWire, digest};
 pub use self::record::{
     DownloadWire, PackageFailureWire, PackageTimingWire, TransactionKind, TransactionRecord, TransactionState,
@@ -59,6 +61,8 @@ pub enum Verb {
         /// The digest of the plan that a grant is looked for; none is looked for without it.
         digest: Option<String>,
     },
+    /// Which processes run code that was replaced on disk. Changes nothing and waits for nothing.
+    Processes {},
     /// Fetch the package lists.
     Refresh { transaction: String },
     /// What would happen, by the package manager's own dry run. Changes nothing.
@@ -91,13 +95,24 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb's name; a request for another one is refused by name.
-    pub const NAMES: [&str; 9] =
-        ["observe", "refresh", "simulate", "run_hooks", "apply", "repair", "recall", "read_back", "grant"];
+    pub const NAMES: [&str; 10] = [
+        "observe",
+        "processes",
+        "refresh",
+        "simulate",
+        "run_hooks",
+        "apply",
+        "repair",
+        "recall",
+        "read_back",
+        "grant",
+    ];
 
     /// The name that logs and refusals use.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Observe { .. } => "observe",
+            Self::Processes {} => "processes",
             Self::Refresh { .. } => "refresh",
             Self::Simulate { .. } => "simulate",
             Self::RunHooks { .. } => "run_hooks",
@@ -136,6 +151,7 @@ impl HookStage {
 pub enum Reply {
     Progress(ProgressWire),
     Observed(ObservedWire),
+    Processes(OldCodeWire),
     Refreshed(RefreshWire),
     Simulated(SimulationWire),
     /// What hooks, an apply or a repair came to.
@@ -355,6 +371,7 @@ mod tests {
         let (transaction, digest) = ("t".to_owned(), String::new());
         let verbs = [
             Verb::Observe { digest: None },
+            Verb::Processes {},
             Verb::Refresh { transaction: transaction.clone() },
             Verb::Simulate { plan: plan.clone() },
             Verb::RunHooks { transaction: transaction.clone(), stage: HookStage::PrePatch },

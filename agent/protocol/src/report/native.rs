@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::old_code::OldCodeWire;
 use crate::words::{
     AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, PatchStateWire, ReasonWire, TrustWire, VerdictWire,
 };
@@ -110,6 +111,9 @@ pub struct HostWire {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub memory_bytes: Option<u64>,
     pub needs_reboot: TristateWire,
+    /// Code in memory that was replaced on disk. Absent in reports from before it was looked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub old_code: Option<OldCodeWire>,
     pub other_patchers: Vec<OtherPatcherWire>,
 }
 

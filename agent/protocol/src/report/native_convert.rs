@@ -16,6 +16,7 @@ use super::native::{
     ReportDocument, ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire,
     TransactionWire, TristateWire, UpdateWire,
 };
+use crate::old_code::OldCodeWire;
 use crate::words::{AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, VerdictWire};
 
 impl From<&Report> for ReportDocument {
@@ -105,6 +106,7 @@ impl From<&HostFacts> for HostWire {
             boot_id: host.boot_id.clone(),
             memory_bytes: host.memory_bytes,
             needs_reboot: TristateWire::from(&host.needs_reboot),
+            old_code: Some(OldCodeWire::from(&host.old_code)),
             other_patchers: host.other_patchers.iter().map(OtherPatcherWire::from).collect(),
         }
     }

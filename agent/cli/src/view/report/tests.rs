@@ -1,8 +1,9 @@
 //! Pages of reports as they are printed, each read by a person before it was kept.
 
 use insta::assert_snapshot;
+use patchd_protocol::old_code::{OldCodeWire, OldProcessWire};
 use patchd_protocol::report::native::{AssessmentWire, ComplianceWire, OtherPatcherWire, TristateWire};
-use patchd_protocol::words::{AnswerWire, LevelWire, PatchStateWire, ReasonWire};
+use patchd_protocol::words::{AnswerWire, LevelWire, PatchStateWire, ReasonWire, RemedyWire};
 
 use super::lines;
 use crate::view::sample::{add_missing, add_other, problem, report};
@@ -178,9 +179,39 @@ fn what_is_installed_and_does_not_run_yet_is_told_with_what_it_takes() {
         item.approved = None;
         item.detail = Some(detail.into());
     }
-    let lines = lines(&report, &view(Some(100)));
-    let at = lines.iter().position(|line| line.to_string().starts_with("NOT COMPLIANT")).unwrap();
-    assert_snapshot!(shown(&lines[at..]), @r"
+    let process = |pid: u32, unit: Option<&str>, remedy, packages: &[&str]| OldProcessWire {
+        pid,
+        command: "worker".into(),
+        unit: unit.map(str::to_owned),
+        remedy,
+        packages: packages.iter().map(|name| format!("{name}:amd64")).collect(),
+        files: vec![],
+    };
+    report.host.old_code = Some(OldCodeWire {
+        processes: vec![
+            process(1, Some("init.scope"), RemedyWire::Reboot, &["libc6"]),
+            process(7, Some("ssh.service"), RemedyWire::Restart, &["libssl3", "libc6"]),
+            process(8, Some("ssh.service"), RemedyWire::Restart, &["libssl3"]),
+            process(9, None, RemedyWire::Restart, &["libssl3"]),
+            process(10, Some("user@1000.service"), RemedyWire::Restart, &["libssl3"]),
+        ],
+        unseen: Some("2 processes can't be looked at without root's rights".into()),
+    });
+    report.host.needs_reboot = TristateWire {
+        answer: AnswerWire::Yes,
+        because: Some("worker (pid 1) still runs code that was replaced".into()),
+    };
+    assert_snapshot!(shown(&lines(&report, &view(Some(100)))), @r"
+    Host       web-1 (i-0123456789abcdef0)
+    System     Debian GNU/Linux 12 (bookworm), x86_64, kernel 6.1.0-38-cloud-amd64
+    Baseline   AWS-DebianDefaultPatchBaseline (builtin:debian)
+    Lists      refreshed 2026-11-23 06:12 UTC (3 hours ago)
+    Packages   2 installed; offered: no updates
+    Reboot     needed: worker (pid 1) still runs code that was replaced
+    In memory  4 services or processes run old code, and there may be more: 2 processes can't be looked
+               at without root's rights
+    Report     20261123T092959Z-scan of 2026-11-23 09:29 UTC (1 second ago)
+
     NOT COMPLIANT: 1 update waits for a restart, 1 update waits for a reboot
 
     Installed, but in use only after a restart (1)
@@ -192,5 +223,27 @@ fn what_is_installed_and_does_not_run_yet_is_told_with_what_it_takes() {
     PACKAGE  INSTALLED  PRIORITY
     libc6    1.0-1      optional
         1: it runs after a reboot: it asked for a reboot when it was installed
+
+    Old code in memory (4)
+    RUNS IT            PROCESSES  TAKES    PACKAGES
+    ssh.service        2          restart  libc6, libssl3
+    user@1000.service  1          restart  libssl3
+    worker (pid 1)     1          reboot   libc6
+    worker (pid 9)     1          restart  libssl3
+
+    What next
+      - restart what still runs code that was replaced, as root, when its users can do without it:
+          systemctl restart ssh.service
+      - reboot the host in its window: what runs is not what was patched on disk
     ");
+}
+
+#[test]
+fn what_was_not_seen_of_the_memory_is_not_shown_as_nothing() {
+    let mut report = report();
+    let unseen = Some("180 processes can't be looked at without root's rights".into());
+    report.host.old_code = Some(OldCodeWire { processes: vec![], unseen });
+    let page = shown(&lines(&report, &view(None)));
+    let told = "In memory  cannot tell whether old code runs: 180 processes can't be looked at without root's rights\n";
+    assert!(page.contains(told) && page.contains("\nCOMPLIANT"), "{page}");
 }

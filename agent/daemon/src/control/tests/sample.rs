@@ -1,6 +1,7 @@
 //! A report on a host that has one package, under any id, and the plan of a dry run on it.
 
 use patchd_core::compliance::Attempts;
+use patchd_core::pending::OldCode;
 use patchd_core::report::{Operation, Report};
 use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_host::root::Root;
@@ -32,6 +33,7 @@ pub(super) fn report(id: &str) -> Report {
         max_list_age: jiff::SignedDuration::from_hours(1),
         problems: vec![],
         run: None,
+        old_code: Some(OldCode::default()),
     };
     scan(&Root::at(root.path()), request, || jiff::Timestamp::UNIX_EPOCH)
 }
