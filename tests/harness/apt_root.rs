@@ -61,6 +61,11 @@ impl AptRoot {
         Self::on(Base::Systemd)
     }
 
+    /// The same with needrestart, as an oracle.
+    pub fn fresh_with_needrestart() -> Result<Self> {
+        Self::on(Base::Needrestart)
+    }
+
     fn on(base: Base) -> Result<Self> {
         let base = base.directory()?;
         unshare(CloneFlags::CLONE_NEWNS).context("leaving the machine's mount namespace")?;

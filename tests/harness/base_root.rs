@@ -38,6 +38,8 @@ pub(crate) enum Base {
     Apt,
     /// That, and systemd to boot it with.
     Systemd,
+    /// That, and needrestart.
+    Needrestart,
 }
 
 impl Base {
@@ -45,13 +47,14 @@ impl Base {
         match self {
             Self::Apt => "ca-certificates",
             Self::Systemd => "ca-certificates,systemd,systemd-sysv,dbus",
+            Self::Needrestart => "ca-certificates,systemd,systemd-sysv,dbus,needrestart",
         }
     }
 
     fn customize(self) -> String {
         match self {
             Self::Apt => CUSTOMIZE.into(),
-            Self::Systemd => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
+            Self::Systemd | Self::Needrestart => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
         }
     }
 

@@ -18,6 +18,7 @@ mod executor_repair;
 mod faults;
 mod imds;
 mod live_view;
+mod old_code;
 mod once;
 mod s3;
 mod s3_requests;
