@@ -18,7 +18,7 @@ use crate::executor_client::ExecutorClient;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long it is left alone after a question, however often somebody wants to know.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the executor's logs call these questions, which belong to no run.
 const NAME: &str = "clock";

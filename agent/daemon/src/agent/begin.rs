@@ -51,19 +51,23 @@ impl<H: Host, C: Clock> Agent<H, C> {
     /// Looks at the clock. Nothing that nobody asked for is begun on one that can't be believed.
     async fn clock_is_distrusted(&mut self) -> bool {
         let distrust = self.clock.distrust();
-        if self.clock.take_accepted()
-            && let Err(error) = self.journal.with(|journal| journal.accept_clock()).await
-        {
-            self.note_trouble(&error);
+        if self.clock.take_accepted() {
+            // The clock was ahead before, and these were told by it: nothing would be begun until it is there again.
+            let now = self.clock.now();
+            self.facts.started_at = self.facts.started_at.min(now);
+            self.facts.booted_at = self.facts.booted_at.filter(|booted| *booted <= now);
+            if let Err(error) = self.journal.with(|journal| journal.accept_clock()).await {
+                self.note_trouble(&error);
+            }
         }
         let is_distrusted = distrust.is_some();
-        if self.distrust != distrust {
-            match &distrust {
-                Some(why) => tracing::warn!(why, "nothing is begun on this clock"),
-                None => tracing::info!("the clock is believed again"),
-            }
-            self.distrust = distrust;
+        match (&self.distrust, &distrust) {
+            (None, Some(why)) => tracing::warn!(why, "nothing is begun on this clock"),
+            (Some(_), None) => tracing::info!("the clock is believed again"),
+            // The reason names the time, which is another one at each look.
+            (None, None) | (Some(_), Some(_)) => {}
         }
+        self.distrust = distrust;
         is_distrusted
     }
 
