@@ -9,6 +9,7 @@ pub mod apt_root;
 mod base_root;
 pub mod binaries;
 pub mod booted;
+pub mod clock;
 pub mod command;
 pub mod control_client;
 pub mod executor_client;

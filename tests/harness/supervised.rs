@@ -23,6 +23,7 @@ use patchd_protocol::report::native::ReportDocument;
 use serde_json::Value;
 
 use crate::apt_root::AptRoot;
+use crate::clock::LabClock;
 use crate::command::Finished;
 use crate::control_client::{self, Answer};
 use crate::space::Space;
@@ -90,6 +91,8 @@ pub struct Supervised<'root> {
     patchd: Option<Child>,
     /// A program of the machine that starts patchd, with its words: a tracer.
     wrapper: Vec<String>,
+    /// Words before the line of each program of patchd: an environment of its own.
+    environment: Vec<String>,
     wants_patchd: bool,
     starts: u32,
 }
@@ -107,6 +110,7 @@ impl<'root> Supervised<'root> {
             executor: None,
             patchd: None,
             wrapper: Vec::new(),
+            environment: Vec::new(),
             wants_patchd: false,
             starts: 0,
         })
@@ -123,6 +127,12 @@ impl<'root> Supervised<'root> {
     /// From the next start on patchd is started by this program of the machine.
     pub fn wrap_patchd(&mut self, words: &[&str]) {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// From the next start on the programs of patchd go by the root's own clock (`clock`).
+    pub fn set_clock(&mut self) {
+        let words = LabClock::environment();
+        self.environment = std::iter::once("env".to_owned()).chain(words).collect();
     }
 
     /// Starts patchd, and from now on again whenever it is gone, until it answers.
@@ -198,6 +208,7 @@ impl<'root> Supervised<'root> {
     fn logged(&self, wrapper: &[String], line: &[&str], log: &str) -> Result<Command> {
         let log = self.root.at(log);
         let log = File::options().create(true).append(true).open(&log).context("opening a log")?;
+        let line = self.environment.iter().map(String::as_str).chain(line.iter().copied());
         let mut command = self.space.command_under(wrapper, line);
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
