@@ -29,7 +29,7 @@ pub(crate) fn schedule(content: &[u8]) {
         Err(error) => {
             let shown = error.to_string();
             assert!(shown.starts_with(error.field.as_str()) && !shown.contains('\n'), "{shown}");
-            assert!(shown.len() <= 4 * content.len() + 500, "{shown}");
+            assert!(shown.len() <= 6 * content.len() + 500, "{shown}");
             return;
         }
     };
