@@ -64,6 +64,9 @@ _patchctl() {
             patchctl,version)
                 cmd="patchctl__subcmd__version"
                 ;;
+            patchctl,windows)
+                cmd="patchctl__subcmd__windows"
+                ;;
             patchctl__subcmd__baseline,check)
                 cmd="patchctl__subcmd__baseline__subcmd__check"
                 ;;
@@ -148,6 +151,9 @@ _patchctl() {
             patchctl__subcmd__help,version)
                 cmd="patchctl__subcmd__help__subcmd__version"
                 ;;
+            patchctl__subcmd__help,windows)
+                cmd="patchctl__subcmd__help__subcmd__windows"
+                ;;
             patchctl__subcmd__help__subcmd__baseline,check)
                 cmd="patchctl__subcmd__help__subcmd__baseline__subcmd__check"
                 ;;
@@ -182,7 +188,7 @@ _patchctl() {
 
     case "${cmd}" in
         patchctl)
-            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report baseline config version help"
+            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report baseline windows config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -470,7 +476,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help)
-            opts="status scan plan apply stop pause resume inventory updates runs show report baseline config version help"
+            opts="status scan plan apply stop pause resume inventory updates runs show report baseline windows config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -766,6 +772,20 @@ _patchctl() {
         patchctl__subcmd__help__subcmd__version__subcmd__compare)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__windows)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1082,6 +1102,68 @@ _patchctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__windows)
+            opts="-h --schedule --timezone --offset --duration --cutoff --start --end --from --count --at --config-root --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --schedule)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timezone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cutoff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --end)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     /// Work on baselines: the rules by which updates are approved
     #[command(subcommand)]
     Baseline(BaselineCommand),
+    /// Show when this host may be changed, or when a schedule would allow it
+    Windows(WindowsArguments),
     /// Work on patchd's configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -213,6 +215,55 @@ pub(crate) struct ReportArguments {
 
     #[command(flatten)]
     pub(crate) verdict: VerdictArguments,
+}
+
+/// A schedule of one's own, or what is configured; and which of its times. What is wrong is told in one line that names
+/// the field, so all of it is text here.
+#[derive(Debug, Args)]
+pub(crate) struct WindowsArguments {
+    /// Ask about this schedule instead of the configuration: cron(…), rate(…), at(…) or `Sun 02:00 +3h Europe/Berlin`
+    #[arg(long, value_name = "SCHEDULE", allow_hyphen_values = true)]
+    pub(crate) schedule: Option<String>,
+
+    /// The time zone that the schedule is read in [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "schedule")]
+    pub(crate) timezone: Option<String>,
+
+    /// Begin so many days later than the cron says, from 1 to 6
+    #[arg(long, value_name = "DAYS", requires = "schedule", allow_hyphen_values = true)]
+    pub(crate) offset: Option<String>,
+
+    /// How long the window lasts, from 1h to 24h; without it, the times are told without a length
+    #[arg(long, value_name = "DURATION", requires = "schedule")]
+    pub(crate) duration: Option<String>,
+
+    /// How long before its end nothing new is started [default: 0s]
+    #[arg(long, value_name = "DURATION", requires = "schedule")]
+    pub(crate) cutoff: Option<String>,
+
+    /// Nothing begins before this; a rate is counted from it [default for a rate or an offset: --from]
+    #[arg(long, value_name = "TIME", requires = "schedule")]
+    pub(crate) start: Option<String>,
+
+    /// Nothing begins at this or later
+    #[arg(long, value_name = "TIME", requires = "schedule")]
+    pub(crate) end: Option<String>,
+
+    /// List what begins after this, written like 2026-11-23T06:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", conflicts_with = "at")]
+    pub(crate) from: Option<String>,
+
+    /// How many times are listed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+
+    /// Say whether it is open or shut at this time, and why
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+
+    /// Read the configuration under DIR instead of /
+    #[arg(long, value_name = "DIR", default_value = "/", conflicts_with = "schedule")]
+    pub(crate) config_root: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -61,6 +61,7 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
         Command::Show { run } => command::show::run(run, socket, output),
         Command::Report(report) => command::report::run(report, socket, output),
         Command::Baseline(baseline) => command::baseline::run(baseline, output),
+        Command::Windows(windows) => command::windows::run(windows, output),
         Command::Config(config) => command::config::run(config, output),
         Command::Version(version) => command::version::run(version, output),
     }

@@ -11,7 +11,7 @@ use patchd_core::report::{Operation, Report};
 use patchd_host::root::Root;
 use patchd_host::scan::ScanRequest;
 use patchd_host::{config_files, scan};
-use patchd_protocol::config::Settings;
+use patchd_protocol::config::{Mistakes, Settings};
 
 use crate::arguments::{JudgeArguments, OnceArguments};
 use crate::command::now;
@@ -46,10 +46,13 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
 /// What the host's own configuration says. A mistake in it is no reason to guess.
 fn settings_of(root: &Root, arguments: &JudgeArguments) -> Result<Settings, Failure> {
     let config_root = arguments.config_root.as_deref().map(existing_root).transpose()?;
-    config_files::load(config_root.as_ref().unwrap_or(root)).map_err(|mistakes| {
-        let mistakes: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
-        Failure::because(Exit::BadInput, format!("the configuration has mistakes: {}", mistakes.join("; ")))
-    })
+    config_files::load(config_root.as_ref().unwrap_or(root)).map_err(|mistakes| mistaken(&mistakes))
+}
+
+/// A configuration that can't be gone by.
+pub(crate) fn mistaken(mistakes: &Mistakes) -> Failure {
+    let mistakes: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
+    Failure::because(Exit::BadInput, format!("the configuration has mistakes: {}", mistakes.join("; ")))
 }
 
 /// An id that no other report has: the time, and bits that the system chose.

@@ -29,6 +29,8 @@ mod scan;
 mod terminal;
 #[path = "cli/version.rs"]
 mod version;
+#[path = "cli/windows.rs"]
+mod windows;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

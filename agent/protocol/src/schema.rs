@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, schema::Schema};
 
+use crate::control::windows::WindowsDocument;
 use crate::listing::{InventoryDocument, UpdatesDocument};
 use crate::report::native::ReportDocument;
 
@@ -21,7 +22,7 @@ pub struct PublishedSchema {
 }
 
 /// Every document that others may rely on.
-pub const PUBLISHED: [PublishedSchema; 3] = [
+pub const PUBLISHED: [PublishedSchema; 4] = [
     PublishedSchema {
         file: "patchd.report.v1.schema.json",
         document: "patchd.report/1",
@@ -36,6 +37,11 @@ pub const PUBLISHED: [PublishedSchema; 3] = [
         file: "patchd.updates.v1.schema.json",
         document: "patchd.updates/1",
         render: || of::<UpdatesDocument>("patchd.updates/1"),
+    },
+    PublishedSchema {
+        file: "patchd.windows.v1.schema.json",
+        document: "patchd.windows/1",
+        render: || of::<WindowsDocument>("patchd.windows/1"),
     },
 ];
 

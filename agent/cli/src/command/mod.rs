@@ -14,6 +14,7 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod updates;
 pub(crate) mod version;
+pub(crate) mod windows;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;

@@ -12,6 +12,7 @@ pub(crate) mod run;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod verdict;
+pub(crate) mod windows;
 
 use jiff::Timestamp;
 use patchd_protocol::report::native::{OsWire, ProblemWire};

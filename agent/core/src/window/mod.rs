@@ -120,7 +120,7 @@ impl Window {
     }
 
     /// The times that end after an instant, in order: the first may be open.
-    fn ends_after(&self, after: Timestamp) -> impl Iterator<Item = Occurrence> {
+    pub fn ends_after(&self, after: Timestamp) -> impl Iterator<Item = Occurrence> {
         Occurrences::around(self, after).skip_while(move |occurrence| occurrence.end <= after)
     }
 

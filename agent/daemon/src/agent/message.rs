@@ -5,6 +5,7 @@ use std::time::Duration;
 use patchd_core::report::Operation;
 use patchd_core::run::Wish;
 use patchd_protocol::config::Settings;
+use patchd_protocol::control::windows::WindowsDocument;
 use patchd_protocol::control::{HealthDocument, RunAnswer, RunTrigger, StatusDocument};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +49,9 @@ pub(super) enum Message {
     },
     Health {
         reply: oneshot::Sender<HealthDocument>,
+    },
+    Windows {
+        reply: oneshot::Sender<WindowsDocument>,
     },
     Reload {
         settings: Box<Settings>,
@@ -125,6 +129,10 @@ impl AgentHandle {
 
     pub async fn health(&self) -> Result<HealthDocument, Refusal> {
         self.ask(|reply| Message::Health { reply }).await
+    }
+
+    pub async fn windows(&self) -> Result<WindowsDocument, Refusal> {
+        self.ask(|reply| Message::Windows { reply }).await
     }
 
     /// Hands over new settings. What is under way goes on by the old ones.

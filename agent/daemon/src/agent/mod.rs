@@ -301,6 +301,9 @@ impl<H: Host, C: Clock> Agent<H, C> {
             Message::Health { reply } => {
                 let _ = reply.send(self.health());
             }
+            Message::Windows { reply } => {
+                let _ = reply.send(self.windows());
+            }
             Message::StartRun { operation, wish, trigger, reply } => {
                 let _ = reply.send(self.start_run(operation, wish, trigger).await);
             }

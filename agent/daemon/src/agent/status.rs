@@ -8,6 +8,7 @@ use std::time::Duration;
 use patchd_core::gate::{self, Shut};
 use patchd_core::window::{self, Verdict};
 use patchd_protocol::control::clock::{ClockState, ClockStatus};
+use patchd_protocol::control::windows::WindowsDocument;
 use patchd_protocol::control::{
     AgentState, GateWire, HealthCheck, HealthDocument, HealthSchema, StatusDocument, StatusSchema,
 };
@@ -23,6 +24,8 @@ use crate::narrative;
 
 /// How long an answer waits for the kernel's word on its clock. A later one is in the next answer.
 const CLOCK_WAIT: Duration = Duration::from_secs(1);
+/// As many openings to come are listed.
+const LISTED_OPENINGS: usize = 10;
 
 impl<H: Host, C: Clock> Agent<H, C> {
     /// Whether the status can't be told well before the kernel was asked of its clock.
@@ -121,6 +124,11 @@ impl<H: Host, C: Clock> Agent<H, C> {
             gates.push(GateWire { code: "assessment_incomplete".into(), detail });
         }
         gates
+    }
+
+    /// What is open or shut now, and the openings to come.
+    pub(super) fn windows(&self) -> WindowsDocument {
+        WindowsDocument::of_settings(&self.settings, self.clock.now(), LISTED_OPENINGS)
     }
 
     pub(super) fn health(&self) -> HealthDocument {

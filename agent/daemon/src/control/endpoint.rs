@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use hyper::{Method, Uri};
 use patchd_protocol::control::events::RunEvent;
 use patchd_protocol::control::plan::PlanDocument;
+use patchd_protocol::control::windows::WindowsDocument;
 use patchd_protocol::control::{
     ComplianceDocument, HealthDocument, ProblemType, RunAnswer, RunDocument, RunRequest, RunsDocument,
     StatusDocument,
@@ -46,7 +47,7 @@ pub(super) struct Reply(pub(super) u16, pub(super) &'static str, pub(super) fn()
 pub(super) const COMMON_PROBLEMS: [ProblemType; 3] =
     [ProblemType::NotAuthorised, ProblemType::Stopping, ProblemType::Internal];
 
-pub(super) const ENDPOINTS: [Endpoint; 16] = [
+pub(super) const ENDPOINTS: [Endpoint; 17] = [
     Endpoint {
         verb: Verb::Get,
         path: "/v1/status",
@@ -94,6 +95,15 @@ pub(super) const ENDPOINTS: [Endpoint; 16] = [
         answers: &[Reply(200, "The updates", of::<UpdatesDocument>)],
         problems: &[ProblemType::NoReport],
         route: || get(read::updates),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/v1/windows",
+        summary: "What is open or shut now, what opens next, and what is configured",
+        request: None,
+        answers: &[Reply(200, "The windows and freezes", of::<WindowsDocument>)],
+        problems: &[],
+        route: || get(read::windows),
     },
     Endpoint {
         verb: Verb::Get,

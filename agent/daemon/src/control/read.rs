@@ -40,6 +40,10 @@ pub(super) async fn health(State(sources): State<Arc<Sources>>) -> Answer {
     }
 }
 
+pub(super) async fn windows(State(sources): State<Arc<Sources>>) -> Answer {
+    answer::document(StatusCode::OK, &sources.agent.windows().await?)
+}
+
 pub(super) async fn openapi() -> Response {
     answer::json_text(StatusCode::OK, Bytes::from_static(openapi::PUBLISHED.as_bytes()))
 }

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod events;
 pub mod plan;
+pub mod windows;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -104,6 +104,7 @@ async fn every_documented_path_answers_as_it_is_documented() {
     check("get", "/v1/inventory", 200, &server.get("/v1/inventory").await);
     check("get", "/v1/status", 200, &server.get("/v1/status").await);
     check("get", "/v1/health", 200, &server.get("/v1/health").await);
+    check("get", "/v1/windows", 200, &server.get("/v1/windows").await);
     check("get", "/v1/openapi.json", 200, &server.get("/v1/openapi.json").await);
     check("get", "/v1/reports/{id}", 200, &server.get(&format!("/v1/reports/{REPORT}")).await);
     check("get", "/v1/reports/{id}", 404, &server.get("/v1/reports/20261123T060000Z-0002").await);
@@ -165,7 +166,7 @@ async fn what_is_not_documented_is_not_there() {
         "/v1/events",
         "/v1/explain/bash",
         "/v1/metrics",
-        "/v1/windows",
+        "/v1/nothing",
         "/v1/runs/",
         "/v1/runs/a/b",
         "/v1/runs/a/event",
