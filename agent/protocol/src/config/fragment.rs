@@ -53,10 +53,20 @@ pub(super) struct ConffileFragment {
     pub(super) rule: Option<Located<String>>,
 }
 
+/// One `[[patch_group]]`, its values not yet judged.
+#[derive(Debug, Clone)]
+pub(super) struct PatchGroupFragment {
+    pub(super) place: Place,
+    pub(super) name: Option<Located<String>>,
+    pub(super) baseline: Option<Located<String>>,
+}
+
 /// One file. A field is `None` if the file doesn't speak of the key.
 #[derive(Debug, Default)]
 pub(super) struct Fragment {
     pub(super) host_id: Option<Located<String>>,
+    pub(super) patch_group: Option<Located<String>>,
+    pub(super) baseline_source: Option<Located<String>>,
     pub(super) scan_interval: Option<Located<String>>,
     pub(super) scan_refresh: Option<Located<bool>>,
     pub(super) scan_max_list_age: Option<Located<String>>,
@@ -79,13 +89,26 @@ pub(super) struct Fragment {
     pub(super) windows: Vec<WindowFragment>,
     pub(super) freezes: Vec<FreezeFragment>,
     pub(super) conffiles: Vec<ConffileFragment>,
+    pub(super) patch_groups: Vec<PatchGroupFragment>,
 }
 
-const SECTIONS: [&str; 10] =
-    ["agent", "scan", "store", "window", "freeze", "apply", "conffile", "clock", "control", "log"];
+const SECTIONS: [&str; 12] = [
+    "agent",
+    "baseline",
+    "patch_group",
+    "scan",
+    "store",
+    "window",
+    "freeze",
+    "apply",
+    "conffile",
+    "clock",
+    "control",
+    "log",
+];
 
 /// The sections that may be there any number of times.
-const LISTS: [&str; 3] = ["window", "freeze", "conffile"];
+const LISTS: [&str; 4] = ["window", "freeze", "conffile", "patch_group"];
 
 impl Fragment {
     /// Reads one file. What is wrong is listed, and the rest of the file is read all the same.
@@ -132,7 +155,11 @@ impl Fragment {
 
     fn section(&mut self, mut section: Section<'_, '_>) {
         match section.name {
-            "agent" => self.host_id = section.text("host_id"),
+            "agent" => {
+                self.host_id = section.text("host_id");
+                self.patch_group = section.text("patch_group");
+            }
+            "baseline" => self.baseline_source = section.text("source"),
             "scan" => {
                 self.scan_interval = section.text("interval");
                 self.scan_refresh = section.boolean("refresh");
@@ -187,6 +214,11 @@ impl Fragment {
                 from: section.instant("from"),
                 until: section.instant("until"),
                 reason: section.text("reason"),
+            }),
+            "patch_group" => self.patch_groups.push(PatchGroupFragment {
+                place,
+                name: section.text("name"),
+                baseline: section.text("baseline"),
             }),
             _ => self.conffiles.push(ConffileFragment {
                 place,

@@ -1,7 +1,7 @@
 //! What all configuration files say together. A later file wins key by key, and window by window and freeze by
 //! freeze of the same name.
 
-use super::fragment::{ConffileFragment, Fragment, FreezeFragment, WindowFragment};
+use super::fragment::{ConffileFragment, Fragment, FreezeFragment, PatchGroupFragment, WindowFragment};
 
 /// The merged files. The lists in `sections` are empty: they are kept file by file, so that a name that one file has
 /// twice is told apart from a name that a later file replaces.
@@ -11,6 +11,7 @@ pub(super) struct Input {
     pub(super) windows: Vec<Vec<WindowFragment>>,
     pub(super) freezes: Vec<Vec<FreezeFragment>>,
     pub(super) conffiles: Vec<Vec<ConffileFragment>>,
+    pub(super) patch_groups: Vec<Vec<PatchGroupFragment>>,
 }
 
 impl Input {
@@ -18,9 +19,12 @@ impl Input {
         self.windows.push(std::mem::take(&mut later.windows));
         self.freezes.push(std::mem::take(&mut later.freezes));
         self.conffiles.push(std::mem::take(&mut later.conffiles));
+        self.patch_groups.push(std::mem::take(&mut later.patch_groups));
         let earlier = std::mem::take(&mut self.sections);
         self.sections = Fragment {
             host_id: later.host_id.or(earlier.host_id),
+            patch_group: later.patch_group.or(earlier.patch_group),
+            baseline_source: later.baseline_source.or(earlier.baseline_source),
             scan_interval: later.scan_interval.or(earlier.scan_interval),
             scan_refresh: later.scan_refresh.or(earlier.scan_refresh),
             scan_max_list_age: later.scan_max_list_age.or(earlier.scan_max_list_age),
@@ -47,6 +51,7 @@ impl Input {
             windows: Vec::new(),
             freezes: Vec::new(),
             conffiles: Vec::new(),
+            patch_groups: Vec::new(),
         };
     }
 }

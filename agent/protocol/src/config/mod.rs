@@ -4,6 +4,7 @@
 //! file winning), the input becomes `Settings` (checked, with defaults). Every mistake of every file is listed at once.
 
 mod apply;
+mod baseline;
 mod fragment;
 mod input;
 mod settings;
@@ -15,6 +16,9 @@ use jiff::tz::TimeZone;
 use crate::mistake;
 
 pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule, FreezePeriod};
+pub use self::baseline::{
+    BaselineSettings, BaselineSource, DEFAULT_FILES, PatchGroup, check_group, parse_source,
+};
 pub use self::settings::{
     AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
 };

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use patchd_core::window::Window;
 
 use super::apply::{ApplySettings, ClockSettings, FreezePeriod};
+use super::baseline::{BaselineSettings, check_group};
 use super::fragment::{Located, Place};
 use super::input::Input;
 use super::mistake::{Mistake, suggest};
@@ -17,6 +18,7 @@ use crate::store_url::{StoreUrl, StoreUrlError};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub agent: AgentSettings,
+    pub baseline: BaselineSettings,
     pub scan: ScanSettings,
     pub store: StoreSettings,
     /// When the host may be changed. Empty by default: the agent then only looks.
@@ -33,6 +35,8 @@ pub struct Settings {
 pub struct AgentSettings {
     /// What reports call this host. `None`, the default: the instance id on EC2, else the machine id.
     pub host_id: Option<String>,
+    /// Which patch group the host is in. `None`, the default: what the tag of its instance says.
+    pub patch_group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +112,8 @@ impl LogLevel {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            agent: AgentSettings { host_id: None },
+            agent: AgentSettings { host_id: None, patch_group: None },
+            baseline: BaselineSettings::default(),
             scan: ScanSettings {
                 interval: Duration::from_secs(3_600),
                 refresh: true,
@@ -138,10 +143,10 @@ pub(super) fn from_input(
     zone_of: impl Fn(&str) -> Option<TimeZone>,
     mistakes: &mut Vec<Mistake>,
 ) -> Settings {
-    let Settings { agent: _, scan, store, windows: _, freezes: _, apply: _, clock, control, log } =
-        Settings::default();
+    let Settings { scan, store, clock, control, log, .. } = Settings::default();
     let mut judge = Judge { mistakes };
     let apply = judge.apply(&input);
+    let baseline = judge.baseline(input.sections.baseline_source.clone(), &input.patch_groups);
     let said = input.sections;
     let mut names = |key, value, default| match value {
         None => default,
@@ -152,7 +157,9 @@ pub(super) fn from_input(
     Settings {
         agent: AgentSettings {
             host_id: judge.optional("agent.host_id", said.host_id, |id| check_name(id, 128)),
+            patch_group: judge.optional("agent.patch_group", said.patch_group, check_group),
         },
+        baseline,
         scan: ScanSettings {
             interval: judge.or_default("scan.interval", said.scan_interval, scan.interval, |text| {
                 duration_within(text, "1m", "31d")

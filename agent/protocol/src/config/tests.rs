@@ -48,7 +48,7 @@ fn the_shipped_file_shows_every_default() {
     );
     // A key that the reader knows and the file doesn't show would be told here as one that may be used.
     let defaults = shipped_defaults();
-    for section in ["agent", "scan", "store", "apply", "clock", "control", "log"] {
+    for section in ["agent", "baseline", "scan", "store", "apply", "clock", "control", "log"] {
         let asked = format!("[{section}]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
         let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
         let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
