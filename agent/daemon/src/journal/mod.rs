@@ -3,6 +3,7 @@
 //! A run's state is not stored: it is the fold of its events through `run::step`, the same after a crash as before.
 //! It performs no effect and moves no run. What it gives to readers is in `read`.
 
+mod first_seen;
 mod pace;
 mod plans;
 mod read;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::JournalError;
 
 /// The schema that this program writes, kept in `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// `PTCD`, kept in `application_id`: tells the journal from anybody else's database.
 const APPLICATION: i64 = 0x5054_4344;
@@ -52,7 +52,8 @@ CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ";
 
 /// What each later version changed, from 2 on. None is ever edited.
-const CHANGES: [&str; 1] = ["
+const CHANGES: [&str; 2] = [
+    "
 ALTER TABLE runs ADD COLUMN wish TEXT NOT NULL DEFAULT '\"what_is_due\"';
 ALTER TABLE entries ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE entries ADD COLUMN phase TEXT;
@@ -76,7 +77,17 @@ CREATE TABLE downloads (
   bytes INTEGER NOT NULL,
   milliseconds INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+CREATE TABLE first_seen (
+  package TEXT NOT NULL,
+  architecture TEXT NOT NULL,
+  version TEXT NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (package, architecture, version)
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// A database that was put aside, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -266,7 +266,7 @@ fn somebody_elses_or_a_newer_database_is_put_aside() {
     let set = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     set("PRAGMA user_version = 99");
     let (journal, moved) = Journal::open(&path, at(1)).unwrap();
-    assert_eq!(moved.unwrap().because, "version 99 is newer than this patchd, which knows 2");
+    assert_eq!(moved.unwrap().because, "version 99 is newer than this patchd, which knows 3");
     drop(journal);
     set("PRAGMA application_id = 7");
     assert_eq!(Journal::open(&path, at(2)).unwrap().1.unwrap().because, "it is not a journal of patchd");
