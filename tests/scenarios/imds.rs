@@ -148,3 +148,33 @@ fn what_is_no_metadata_service_makes_no_instance() -> Result<()> {
     }
     Ok(())
 }
+
+/// What an instance tells of its tags, under both names that the patch group's may have.
+#[test]
+fn the_patch_group_is_what_the_instances_tag_says() -> Result<()> {
+    let group_of = |tags: fn(&str) -> Option<Reply>| -> Result<Result<Option<String>, String>> {
+        let server = FakeHttp::start(move |_, request| {
+            let name = request.target.strip_prefix("/latest/meta-data/tags/instance/");
+            match name {
+                Some(_) if request.header("x-aws-ec2-metadata-token") != Some("TOKEN==") => {
+                    Reply::status(401)
+                }
+                Some(name) => tags(name).unwrap_or_else(|| Reply::status(404)),
+                None => honest(request),
+            }
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let service = MetadataService::new(&server.url()).context("making a client")?;
+        Ok(runtime.block_on(service.patch_group()))
+    };
+    assert_eq!(group_of(|name| (name == "PatchGroup").then(|| Reply::ok("web")))?, Ok(Some("web".into())));
+    let spaced = group_of(|name| (name == "Patch%20Group").then(|| Reply::ok("data base")))?;
+    assert_eq!(spaced, Ok(Some("data base".into())));
+    // An instance without the tag, or one that may not tell its tags: both answer that there is no such thing.
+    assert_eq!(group_of(|_| None)?, Ok(None));
+    let refused = group_of(|_| Some(Reply::status(500)))?.expect_err("a failure is no group");
+    assert!(refused.contains("does not tell tags"), "{refused}");
+    let odd = group_of(|_| Some(Reply::ok("a\nb")))?.expect_err("a line break is in no group");
+    assert!(odd.contains("can't be used"), "{odd}");
+    Ok(())
+}

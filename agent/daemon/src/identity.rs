@@ -18,13 +18,21 @@ pub struct Identities {
     hardware: Hardware,
     own_id: String,
     known: Mutex<Option<Option<CloudIdentity>>>,
+    /// The last patch group that was told; `None` before the first answer.
+    group: Mutex<Option<Option<String>>>,
 }
 
 impl Identities {
     /// `service` is absent where nobody may be asked.
     pub fn new(root: &Root, service: Option<MetadataService>) -> Self {
         let own_id = read_machine(root, &mut ProblemList::new("host")).id;
-        Self { service, hardware: Hardware::of(root), own_id, known: Mutex::new(None) }
+        Self {
+            service,
+            hardware: Hardware::of(root),
+            own_id,
+            known: Mutex::new(None),
+            group: Mutex::new(None),
+        }
     }
 
     /// The instance that this is, if it is one, and why that is unknown, if it is.
@@ -48,6 +56,25 @@ impl Identities {
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
         (found, None)
+    }
+
+    /// The patch group of the instance that this is, and why that is unknown, if it is.
+    ///
+    /// Tags change, so that it is asked each time. Where it can't be asked now, the last answer stands.
+    pub async fn patch_group(&self) -> (Option<String>, Option<Problem>) {
+        let (Some(service), (Some(_), _)) = (&self.service, self.cloud().await) else { return (None, None) };
+        match service.patch_group().await {
+            Ok(found) => {
+                *self.group.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+                (found, None)
+            }
+            Err(because) => {
+                let last = self.group.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let weight = if last.is_some() { Weight::Notice } else { Weight::Incomplete };
+                let problem = Problem::new(ProblemKind::Unreadable, weight, "instance tags", because);
+                (last.flatten(), Some(problem))
+            }
+        }
     }
 
     /// What reports call this host.

@@ -19,6 +19,9 @@ pub const DEFAULT_BASE_URL: &str = "http://169.254.169.254";
 pub const BASE_URL_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 const TOKEN_PATH: &str = "latest/api/token";
+/// The tag of Patch Manager in the forms that it may have; the one with a blank can't be told by every instance.
+const GROUP_PATHS: [&str; 2] =
+    ["latest/meta-data/tags/instance/PatchGroup", "latest/meta-data/tags/instance/Patch%20Group"];
 const DOCUMENT_PATH: &str = "latest/dynamic/instance-identity/document";
 /// One identity document is all that a token is for.
 const TOKEN_SECONDS: &str = "60";
@@ -125,6 +128,19 @@ impl MetadataService {
         wire::identity(&document).map_err(|reason| (Step::Document, Failure::Foreign(reason)))
     }
 
+    /// The patch group that the instance's tags name. An instance that may not tell its tags names none.
+    pub async fn patch_group(&self) -> Result<Option<String>, String> {
+        let token = self.token().await.map_err(|(step, failure)| sentence(step, &failure))?;
+        for path in GROUP_PATHS {
+            match self.request(Method::GET, path, ("x-aws-ec2-metadata-token", &token)).await {
+                Ok(body) => return wire::tag(&body).map(Some),
+                Err(Failure::Status(StatusCode::NOT_FOUND)) => {}
+                Err(failure) => return Err(sentence(Step::Tags, &failure)),
+            }
+        }
+        Ok(None)
+    }
+
     async fn token(&self) -> Result<String, (Step, Failure)> {
         let header = ("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS);
         let body =
@@ -162,6 +178,7 @@ impl MetadataService {
 enum Step {
     Token,
     Document,
+    Tags,
 }
 
 async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
@@ -188,13 +205,21 @@ fn of_transport(error: &reqwest::Error) -> Failure {
 
 /// The verdict on a machine whose service gave no identity.
 fn conclude(hardware: Hardware, step: Step, failure: &Failure) -> Identity {
-    let because = match (step, failure) {
+    let is_forbidden = matches!(failure, Failure::Status(StatusCode::FORBIDDEN));
+    if hardware == Hardware::Other && !is_forbidden {
+        return Identity::NotEc2;
+    }
+    Identity::Unavailable { because: sentence(step, failure) }
+}
+
+/// Why a request gave nothing, and what to do.
+fn sentence(step: Step, failure: &Failure) -> String {
+    match (step, failure) {
         (_, Failure::Status(StatusCode::FORBIDDEN)) => {
             "the instance metadata service is switched off or a proxy stands before it: allow it with `aws ec2 \
              modify-instance-metadata-options --http-endpoint enabled`"
                 .into()
         }
-        (_, _) if hardware == Hardware::Other => return Identity::NotEc2,
         (Step::Token, Failure::Silence) => {
             "the instance metadata service does not answer: a firewall blocks it, or the hop limit of the instance is \
              too small for where patchd runs"
@@ -209,13 +234,15 @@ fn conclude(hardware: Hardware, step: Step, failure: &Failure) -> Identity {
         (Step::Document, Failure::Status(status)) => {
             format!("the instance metadata service gives no identity document: it answers {status}")
         }
-        (Step::Document, Failure::Silence) => {
+        (Step::Tags, Failure::Status(status)) => {
+            format!("the instance metadata service does not tell tags: it answers {status}")
+        }
+        (Step::Document | Step::Tags, Failure::Silence) => {
             "the instance metadata service gives a token and then no answer".into()
         }
         (_, Failure::Broken(reason)) => format!("the instance metadata service can't be reached: {reason}"),
         (_, Failure::Foreign(reason)) => {
             format!("what answers in place of the instance metadata service is none: {reason}")
         }
-    };
-    Identity::Unavailable { because }
+    }
 }

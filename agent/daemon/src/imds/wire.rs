@@ -1,6 +1,7 @@
 //! The instance identity document as the metadata service sends it. Its signature is not checked: it says who this is,
 //! and proves nothing.
 
+use patchd_protocol::config::check_group;
 use serde::Deserialize;
 
 use super::InstanceIdentity;
@@ -34,6 +35,13 @@ pub(super) fn identity(document: &[u8]) -> Result<InstanceIdentity, String> {
     } else {
         Err("its identity document names no account, region and instance of EC2".into())
     }
+}
+
+/// The value of a tag: EC2 allows 256 characters.
+pub(super) fn tag(body: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the patch group's tag is not UTF-8".to_owned())?;
+    check_group(text).map_err(|why| format!("the patch group's tag can't be used: {why}"))?;
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -124,6 +124,38 @@ impl S3Store {
         Err(self.given_up(&key, last.as_ref()))
     }
 
+    /// Reads a whole object of at most `limit` bytes.
+    pub async fn get(&self, key: &str, limit: usize) -> Result<Vec<u8>, StoreError> {
+        let key = self.key(key);
+        let sent = self
+            .client(&key)
+            .await?
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&key)
+            .set_expected_bucket_owner(self.settings.expected_bucket_owner.clone())
+            .send()
+            .await;
+        let mut body = sent.map_err(|error| self.error(&key, &Refusal::of(&error)))?.body;
+        let mut content = Vec::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| StoreError {
+                remedy: Remedy::Later,
+                what: self.what(&key),
+                sentence: format!("the connection broke while it was read: {error}"),
+            })?;
+            if limit < content.len() + chunk.len() {
+                return Err(StoreError {
+                    remedy: Remedy::Never,
+                    what: self.what(&key),
+                    sentence: format!("it is longer than {limit} bytes"),
+                });
+            }
+            content.extend_from_slice(&chunk);
+        }
+        Ok(content)
+    }
+
     fn key(&self, key: &str) -> String {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
