@@ -914,7 +914,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__scan)
-            opts="-h --once --root --config-root --now --store --all --exit-code --json --socket --help"
+            opts="-h --once --root --config-root --baseline --now --store --all --exit-code --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -925,6 +925,10 @@ _patchctl() {
                     return 0
                     ;;
                 --config-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1002,7 +1006,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__updates)
-            opts="-h --once --root --config-root --now --json --socket --help"
+            opts="-h --once --root --config-root --baseline --now --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1013,6 +1017,10 @@ _patchctl() {
                     return 0
                     ;;
                 --config-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

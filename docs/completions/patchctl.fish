@@ -50,6 +50,7 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand status" -l json -d 'Pr
 complete -c patchctl -n "__fish_patchctl_using_subcommand status" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l config-root -d 'Read the configuration under DIR instead of / (by default under --root)' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l baseline -d 'Judge by this baseline: a file as `aws ssm get-patch-baseline` prints it, or in TOML, or builtin:NAME' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l now -d 'Judge as if it were this time, written like 2026-11-23T06:00:00Z' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l store -d 'Keep the report in this folder: a path or file:///path [default: ./patchd-reports]' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand scan" -l socket -d 'The daemon\'s socket' -r -F
@@ -89,6 +90,7 @@ complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -l json -d 
 complete -c patchctl -n "__fish_patchctl_using_subcommand inventory" -s h -l help -d 'Print help'
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l root -d 'Read the host whose root directory is DIR instead of this one' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l config-root -d 'Read the configuration under DIR instead of / (by default under --root)' -r -F
+complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l baseline -d 'Judge by this baseline: a file as `aws ssm get-patch-baseline` prints it, or in TOML, or builtin:NAME' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l now -d 'Judge as if it were this time, written like 2026-11-23T06:00:00Z' -r
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l socket -d 'The daemon\'s socket' -r -F
 complete -c patchctl -n "__fish_patchctl_using_subcommand updates" -l once -d 'Read the host here and now, without the daemon'

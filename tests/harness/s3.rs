@@ -173,6 +173,14 @@ impl S3Server {
         Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
     }
 
+    /// Puts an object in place of what is there.
+    pub fn put(&self, bucket: &str, key: &str, content: &str) -> Result<()> {
+        let put =
+            self.administrator.put_object().bucket(bucket).key(key).body(content.as_bytes().to_vec().into());
+        self.runtime.block_on(put.send()).with_context(|| format!("putting {key} into {bucket}"))?;
+        Ok(())
+    }
+
     /// An object's bytes and what the server says of it.
     pub fn object(&self, bucket: &str, key: &str) -> Result<(Vec<u8>, GetObjectOutput)> {
         self.runtime.block_on(async {

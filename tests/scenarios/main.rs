@@ -4,6 +4,7 @@ mod apply;
 mod apply_guards;
 mod apply_steps;
 mod bad_input;
+mod baselines;
 mod clock_jumps;
 mod daemon;
 mod executor;

@@ -107,6 +107,10 @@ pub(crate) struct JudgeArguments {
     #[arg(long, value_name = "DIR", requires = "once")]
     pub(crate) config_root: Option<PathBuf>,
 
+    /// Judge by this baseline: a file as `aws ssm get-patch-baseline` prints it, or in TOML, or builtin:NAME
+    #[arg(long, value_name = "FILE", requires = "once")]
+    pub(crate) baseline: Option<String>,
+
     /// Judge as if it were this time, written like 2026-11-23T06:00:00Z
     #[arg(long, value_name = "TIME", requires = "once")]
     pub(crate) now: Option<Timestamp>,

@@ -4,14 +4,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::baseline::first_seen::FirstSeen;
 use patchd_core::compliance::Attempts;
 use patchd_core::inventory::Inventory;
 use patchd_core::problem::{Problem, Weight};
 use patchd_core::report::{Operation, Report};
+use patchd_host::baseline_files::{self, Ruled};
 use patchd_host::root::Root;
 use patchd_host::scan::ScanRequest;
 use patchd_host::{config_files, scan};
-use patchd_protocol::config::{Mistakes, Settings};
+use patchd_protocol::config::{Mistakes, Settings, parse_source};
 
 use crate::arguments::{JudgeArguments, OnceArguments};
 use crate::command::now;
@@ -25,22 +27,61 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
     let clock = || arguments.now.unwrap_or_else(now);
     let id = new_id(clock());
     let (freeze, attempts) = (settings.frozen(clock()), Attempts::new());
+    let (ruling, problems) = ruling_of(root, arguments, &settings)?;
     let request = ScanRequest {
         id: &id,
         operation: Operation::Scan,
         agent_version: env!("CARGO_PKG_VERSION"),
         host_id: settings.agent.host_id.as_deref(),
         cloud: None,
+        ruling: &ruling,
+        // The daemon keeps these dates. Without them every version is new, and none is approved too early.
+        first_seen: &FirstSeen::default(),
         windows: &settings.windows,
         is_paused: false,
         freeze: freeze.as_ref(),
         attempts: &attempts,
         max_list_age: SignedDuration::try_from(settings.scan.max_list_age).unwrap_or(SignedDuration::MAX),
-        problems: Vec::new(),
+        problems,
         run: None,
         old_code: None,
     };
     Ok(scan::scan(root, request, clock))
+}
+
+/// What the host is judged by: what the command line names, else what the configuration does.
+///
+/// A baseline on the command line is the caller's own: one that can't be used is refused, where the host's would be told
+/// of in the report.
+fn ruling_of(root: &Root, arguments: &JudgeArguments, settings: &Settings) -> Result<Ruled, Failure> {
+    let Some(named) = &arguments.baseline else {
+        let config_root = arguments.config_root.as_deref().map(existing_root).transpose()?;
+        let group = settings.agent.patch_group.as_deref();
+        let source = settings.baseline.of_group(group);
+        let (ruling, problems) = baseline_files::load(root, config_root.as_ref().unwrap_or(root), source);
+        return Ok((ruling.for_group(group), problems));
+    };
+    let system = baseline_files::system_of(root);
+    let (ruling, problems) = if named.starts_with("builtin:") {
+        let source = parse_source(named).map_err(|why| Failure::because(Exit::BadInput, why))?;
+        baseline_files::load(root, root, &source)
+    } else {
+        let path = std::path::absolute(named).map_err(|error| {
+            Failure::because(Exit::BadInput, format!("can't read the baseline {named}: {error}"))
+        })?;
+        baseline_files::load_file(&Root::host(), &path, system)
+    };
+    let mistakes: Vec<_> = problems
+        .iter()
+        .filter(|problem| problem.weight == Weight::Incomplete)
+        .map(ToString::to_string)
+        .collect();
+    if mistakes.is_empty() {
+        Ok((ruling, problems))
+    } else {
+        let told = mistakes.join("; ");
+        Err(Failure::because(Exit::BadInput, format!("the baseline can't be used: {told}")))
+    }
 }
 
 /// What the host's own configuration says. A mistake in it is no reason to guess.

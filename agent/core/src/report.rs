@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::baseline::ruling::Origin;
 use crate::compliance::{self, Judgement, PatchState};
 use crate::inventory::Inventory;
 use crate::offer::Offers;
@@ -201,6 +202,7 @@ pub struct Report {
     pub host: HostFacts,
     pub baseline_id: String,
     pub baseline_name: String,
+    pub baseline_origin: Origin,
     pub inventory: Inventory,
     pub offers: Offers,
     pub judgement: Judgement,

@@ -155,6 +155,9 @@ mod tests {
     use std::io::Read;
 
     use flate2::read::GzDecoder;
+    use patchd_core::baseline::first_seen::FirstSeen;
+    use patchd_core::baseline::ruling::Ruling;
+    use patchd_core::baseline::system::OperatingSystem;
     use patchd_core::compliance::Attempts;
     use patchd_core::pending::OldCode;
     use patchd_core::report::Operation;
@@ -173,6 +176,8 @@ mod tests {
             agent_version: "0.0.0",
             host_id: Some("web1"),
             cloud: None,
+            ruling: &Ruling::predefined(OperatingSystem::Debian),
+            first_seen: &FirstSeen::default(),
             windows: &[],
             is_paused: false,
             freeze: None,

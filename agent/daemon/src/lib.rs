@@ -3,6 +3,7 @@
 //! Nothing here runs a package manager: that is the executor's, and only the executor's.
 
 pub mod agent;
+pub mod baselines;
 pub mod chain;
 pub mod clock;
 pub mod clock_keeper;

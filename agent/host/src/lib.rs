@@ -2,6 +2,7 @@
 //! written by `durable` and `file_store`, where they say and nowhere else.
 
 pub mod apt;
+pub mod baseline_files;
 pub mod clock;
 pub mod config_files;
 pub mod container;

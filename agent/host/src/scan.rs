@@ -3,8 +3,8 @@
 //! It changes nothing, fetches nothing and needs no root. What it can't learn it says: the report is then incomplete.
 
 use jiff::{SignedDuration, Timestamp};
-use patchd_core::baseline::Baseline;
 use patchd_core::baseline::first_seen::FirstSeen;
+use patchd_core::baseline::ruling::Ruling;
 use patchd_core::compliance::{Attempts, Case, judge};
 use patchd_core::gate::{Freeze, Outlook};
 use patchd_core::inventory::Inventory;
@@ -39,6 +39,10 @@ pub struct ScanRequest<'a> {
     /// An id that the operator configured. It wins over what the host and the cloud say.
     pub host_id: Option<&'a str>,
     pub cloud: Option<&'a CloudIdentity>,
+    /// What the host is judged by.
+    pub ruling: &'a Ruling,
+    /// When versions were first seen, where that is kept.
+    pub first_seen: &'a FirstSeen,
     pub windows: &'a [Window],
     /// What else is known to stand in the way of a change now: an operator's pause, and a freeze.
     pub is_paused: bool,
@@ -55,7 +59,7 @@ pub struct ScanRequest<'a> {
     pub old_code: Option<OldCode>,
 }
 
-/// Reads the host under `root` and judges it by the built-in baseline of its family.
+/// Reads the host under `root` and judges it.
 ///
 /// `now` is read once at the start and once at the end; every verdict is of the start.
 pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) -> Report {
@@ -64,11 +68,11 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     let mut host_problems = ProblemList::new("host");
     let (host, pending) = read_facts(root, &inventory, &request, &mut host_problems);
     let system = host.os.system_of_apt_host();
-    let baseline = Baseline::builtin(system);
+    let Ruling { baseline, origin } = request.ruling;
     let options = apt::Options {
         max_list_age: request.max_list_age,
         counts_all_not_installed: baseline.rules.iter().any(|rule| rule.includes_non_security),
-        counted_lists: Some(&baseline),
+        counted_lists: Some(baseline),
         ..apt::Options::default()
     };
     let offers = read_offers(root, &inventory, started_at, &options);
@@ -80,12 +84,12 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     let judgement = judge(&Case {
         inventory: &inventory,
         offers: &offers,
-        baseline: &baseline,
+        baseline,
         product: &host.os.product(system),
         shut: &outlook.shut(&assessment),
         attempts: request.attempts,
         now: started_at,
-        first_seen: &FirstSeen::default(),
+        first_seen: request.first_seen,
         pending: &pending,
     });
     Report {
@@ -95,8 +99,9 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
         finished_at: now(),
         agent_version: request.agent_version.into(),
         host,
-        baseline_id: baseline.id,
-        baseline_name: baseline.name,
+        baseline_id: baseline.id.clone(),
+        baseline_name: baseline.name.clone(),
+        baseline_origin: origin.clone(),
         inventory,
         offers,
         judgement,

@@ -42,7 +42,14 @@ pub(crate) fn report() -> ReportDocument {
             old_code: Some(OldCodeWire { processes: vec![], unseen: None }),
             other_patchers: vec![],
         },
-        baseline: BaselineWire { id: "builtin:debian".into(), name: "AWS-DebianDefaultPatchBaseline".into() },
+        baseline: BaselineWire {
+            id: "builtin:debian".into(),
+            name: "AWS-DebianDefaultPatchBaseline".into(),
+            source: Some("builtin:debian".into()),
+            digest: None,
+            fetched_at: None,
+            patch_group: None,
+        },
         assessment: AssessmentWire::Complete,
         assessment_reasons: vec![],
         summary: SummaryWire {

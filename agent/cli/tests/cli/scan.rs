@@ -75,6 +75,53 @@ fn a_scan_prints_the_report_that_it_keeps() {
     patchctl(from_store.iter().chain(&["no-such-id"])).expect_code(7);
 }
 
+/// A baseline of the caller's own, at a time of the caller's own. What it must approve is told by apt's own list.
+#[test]
+fn a_scan_judges_by_the_baseline_that_it_is_given() {
+    let Some(root) = debian_12_half() else { return };
+    let store = tempfile::tempdir().unwrap();
+    let baseline = |name: &str, text: &str| {
+        let path = store.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let missing = |baseline: &str| {
+        let document = scan(&root, store.path(), &["--json", "--baseline", baseline]).expect_code(0).json();
+        check_schema("patchd.report.v1.schema.json", &document);
+        let missing = document["items"].as_array().unwrap().iter().filter(|item| item["state"] == "Missing");
+        let names: BTreeSet<_> = missing.map(|item| word(item, "name").to_owned()).collect();
+        (names, document)
+    };
+    let rows = debian_12_half_updates();
+    let names = |chosen: &dyn Fn(&[String; 5]) -> bool| -> BTreeSet<String> {
+        rows.iter().filter(|row| chosen(row)).map(|row| row[0].clone()).collect()
+    };
+    let rule = "[[rule]]\nnon_security = true\napprove_after_days = 0\n";
+    let all =
+        baseline("all.toml", &format!("id = \"lab\"\nname = \"all\"\noperating_system = \"DEBIAN\"\n{rule}"));
+    let (found, document) = missing(&all);
+    assert_eq!(found, names(&|_| true));
+    assert_eq!(document["baseline"]["source"], all.as_str());
+    assert_eq!(document["baseline"]["digest"].as_str().map(str::len), Some(64));
+    let (found, _) = missing("builtin:debian");
+    assert_eq!(found, names(&|row| row[4].contains("security")));
+    let some = baseline(
+        "some.json",
+        r#"{"Name":"some","OperatingSystem":"DEBIAN","ApprovedPatches":["lib*"],"RejectedPatches":["libc*"],
+            "ApprovedPatchesComplianceLevel":"CRITICAL"}"#,
+    );
+    let (found, document) = missing(&some);
+    let is_asked_for = |name: &str| name.starts_with("lib") && !name.starts_with("libc");
+    assert_eq!(found, names(&|row| row[4].contains("security") && is_asked_for(&row[0])));
+    assert_eq!(document["summary"]["counts"]["critical_non_compliant_count"], found.len());
+
+    let broken = baseline("broken.json", r#"{"Name":"some","OperatingSystem":"UBUNTU"}"#);
+    let told = scan(&root, store.path(), &["--baseline", &broken]).expect_code(2).stderr;
+    assert!(told.contains("broken.json") && told.contains("no baseline for DEBIAN"), "{told}");
+    scan(&root, store.path(), &["--baseline", "/nowhere.json"]).expect_code(2);
+    scan(&root, store.path(), &["--baseline", "builtin:windows"]).expect_code(2);
+}
+
 #[test]
 fn a_person_sees_the_verdict_what_is_missing_and_what_to_do() {
     let Some(root) = debian_12_half() else { return };

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod first_seen;
 pub mod override_list;
 pub mod pattern;
+pub mod ruling;
 pub mod subject;
 pub mod system;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use patchd_core::baseline::first_seen::FirstSeen;
 use patchd_core::compliance::Attempts;
 use patchd_core::pending::OldCode;
 use patchd_core::plan::Plan;
@@ -18,6 +19,7 @@ use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation, Report, RunRecord};
 use patchd_core::run::event::{Effect, Event, Findings, RefreshOutcome, Refusal, Stage, Work};
 use patchd_core::run::{Order, RunId};
+use patchd_host::baseline_files::Ruled;
 use patchd_host::root::Root;
 use patchd_host::scan::{ScanRequest, scan};
 use patchd_protocol::config::Settings;
@@ -30,6 +32,7 @@ use patchd_protocol::report::key::ReportKey;
 use patchd_protocol::report::native::{OperationWire, ReportDocument};
 use tokio::sync::{Notify, watch};
 
+use crate::baselines::Baselines;
 use crate::chain::chain;
 use crate::clock::{Clock, ClockWatch};
 use crate::documents::Documents;
@@ -37,7 +40,7 @@ use crate::driver::{Host, RECALL_PAUSE, RECALL_WAIT};
 use crate::executor_client::{ExecutorClient, ExecutorError};
 use crate::gates::Moment;
 use crate::identity::Identities;
-use crate::journal::SharedJournal;
+use crate::journal::{JournalError, SharedJournal};
 use crate::live::Live;
 use crate::store::spool::Spool;
 use crate::sys;
@@ -73,6 +76,7 @@ pub struct Parts<C> {
     pub version: &'static str,
     pub executor: ExecutorClient,
     pub identities: Arc<Identities>,
+    pub baselines: Baselines,
     pub settings: watch::Receiver<Settings>,
     pub spool: Spool,
     /// Absent where nobody reads them: in a single run.
@@ -257,6 +261,22 @@ impl<C: Clock> Machine<C> {
         }
     }
 
+    /// What the host is judged by now, and what is to be said beside it.
+    async fn ruling(&self, settings: &Settings) -> Ruled {
+        let now = self.parts.clock.now();
+        let (group, problem) = match &settings.agent.patch_group {
+            Some(group) => (Some(group.clone()), None),
+            // Without groups that have a baseline of their own, no tag makes a difference.
+            None if settings.baseline.groups.is_empty() => {
+                (self.parts.identities.patch_group().await.0, None)
+            }
+            None => self.parts.identities.patch_group().await,
+        };
+        let (ruling, mut problems) = self.parts.baselines.ruling(settings, group.as_deref(), now).await;
+        problems.extend(problem);
+        (ruling, problems)
+    }
+
     async fn assess(&self, order: &Order, refresh: Option<RefreshOutcome>) -> Event {
         let (cloud, problem) = self.parts.identities.cloud().await;
         let mut problems: Vec<Problem> = problem.into_iter().collect();
@@ -271,6 +291,13 @@ impl<C: Clock> Machine<C> {
             Ok(is_paused) => is_paused,
             Err(error) => return Event::Lost { detail: chain(&error) },
         };
+        let (ruling, said) = self.ruling(&settings).await;
+        problems.extend(said);
+        let seen = match self.parts.journal.with(|journal| journal.first_seen()).await {
+            Ok(seen) => Arc::new(seen),
+            Err(error) => return Event::Lost { detail: chain(&error) },
+        };
+        let known = Arc::clone(&seen);
         let clock = Arc::clone(&self.parts.clock);
         let old_code = self.old_code(&order.id).await;
         let scanned = tokio::task::spawn_blocking(move || {
@@ -281,6 +308,8 @@ impl<C: Clock> Machine<C> {
                 agent_version: version,
                 host_id: settings.agent.host_id.as_deref(),
                 cloud: cloud.as_ref(),
+                ruling: &ruling,
+                first_seen: &known,
                 windows: &settings.windows,
                 is_paused,
                 freeze: freeze.as_ref(),
@@ -297,6 +326,10 @@ impl<C: Clock> Machine<C> {
             Ok(report) => report,
             Err(error) => return Event::Lost { detail: format!("a bug of patchd cut the scan: {error}") },
         };
+        let report = match self.note_first_seen(report, seen).await {
+            Ok(report) => report,
+            Err(error) => return Event::Lost { detail: chain(&error) },
+        };
         let proposal = match operation {
             Operation::Scan => None,
             Operation::Apply => match self.parts.journal.with(|journal| journal.pace()).await {
@@ -307,6 +340,19 @@ impl<C: Clock> Machine<C> {
         let findings = Findings { assessment: bounded(report.assessment()), proposal };
         *self.assessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
         Event::Assessed(findings)
+    }
+
+    /// Takes down which versions this scan saw for the first time. A clock that is not believed dates nothing.
+    async fn note_first_seen(&self, report: Report, known: Arc<FirstSeen>) -> Result<Report, JournalError> {
+        if self.parts.clock.distrust().is_some() {
+            return Ok(report);
+        }
+        let now = report.started_at;
+        let noting = self.parts.journal.with(move |journal| {
+            journal.note_first_seen(&report.inventory, &report.offers, &known, now)?;
+            Ok(report)
+        });
+        noting.await
     }
 
     async fn report(&self, order: &Order, record: Option<RunRecord>) -> Event {

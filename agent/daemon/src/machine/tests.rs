@@ -60,6 +60,7 @@ impl Place {
             version: "0.0.0",
             executor: ExecutorClient::at_socket(directory.path().join("executor.sock")),
             identities: Arc::new(Identities::new(&Root::at(&root), None)),
+            baselines: Baselines::new(Root::at(&root), Root::at(&root), None),
             settings: receiver,
             spool,
             documents: None,

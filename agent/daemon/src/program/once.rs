@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use patchd_core::report::{Operation, RunVerdict};
 use patchd_core::run::event::Event;
 use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
+use patchd_daemon::baselines::Baselines;
 use patchd_daemon::clock::{ClockWatch, SystemClock};
 use patchd_daemon::deliver::store_of;
 use patchd_daemon::driver::{Host, perform_in_time};
@@ -98,6 +99,7 @@ pub(crate) async fn run(
         version: env!("CARGO_PKG_VERSION"),
         executor,
         identities: Arc::new(service::identities()?),
+        baselines: Baselines::new(Root::host(), Root::host(), None),
         settings: receiver,
         spool: spool.clone(),
         documents: None,

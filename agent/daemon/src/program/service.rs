@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
+use patchd_daemon::baselines::Baselines;
 use patchd_daemon::clock::{Clock, ClockWatch, SystemClock};
 use patchd_daemon::clock_keeper;
 use patchd_daemon::control::{self, Sources};
@@ -102,6 +103,7 @@ pub(crate) async fn run(
         version: env!("CARGO_PKG_VERSION"),
         executor,
         identities,
+        baselines: Baselines::new(Root::host(), Root::at(&places.config_root), Some(state)),
         settings: receiver.clone(),
         spool: spool.clone(),
         documents: Some(documents.clone()),

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use patchd_core::baseline::Baseline;
 use patchd_core::baseline::system::OperatingSystem;
 
-use super::fragment::{Located, PatchGroupFragment, Place};
-use super::settings::Judge;
+use super::fragment::PatchGroupFragment;
+use super::input::Input;
+use super::settings::{Judge, check_account_id, check_region};
 use crate::store_url::{StoreUrl, StoreUrlError};
 
 /// Where a host's own baseline is looked for, below its root. Only one of them may be there.
@@ -55,12 +56,21 @@ pub struct PatchGroup {
 pub struct BaselineSettings {
     /// What counts for hosts of no group, or of one that has no baseline here. Default: see `BaselineSource::Default`.
     pub source: BaselineSource,
+    /// The region of the bucket that it is in. Default: the store's.
+    pub region: Option<String>,
+    /// The account that must own that bucket; a read from somebody else's bucket of that name fails.
+    pub expected_bucket_owner: Option<String>,
     pub groups: Vec<PatchGroup>,
 }
 
 impl Default for BaselineSettings {
     fn default() -> Self {
-        Self { source: BaselineSource::Default, groups: Vec::new() }
+        Self {
+            source: BaselineSource::Default,
+            region: None,
+            expected_bucket_owner: None,
+            groups: Vec::new(),
+        }
     }
 }
 
@@ -73,15 +83,19 @@ impl BaselineSettings {
 }
 
 impl Judge<'_> {
-    pub(super) fn baseline(
-        &mut self,
-        source: Option<Located<String>>,
-        groups: &[Vec<PatchGroupFragment>],
-    ) -> BaselineSettings {
+    pub(super) fn baseline(&mut self, input: &Input) -> BaselineSettings {
+        let said = &input.sections;
+        let source = said.baseline_source.clone();
         BaselineSettings {
             source: self
                 .or_default("baseline.source", source, BaselineSource::Default, |text| parse_source(text)),
-            groups: self.named("patch_group", groups, |judge, said| {
+            region: self.optional("baseline.region", said.baseline_region.clone(), check_region),
+            expected_bucket_owner: self.optional(
+                "baseline.expected_bucket_owner",
+                said.baseline_expected_bucket_owner.clone(),
+                check_account_id,
+            ),
+            groups: self.named("patch_group", &input.patch_groups, |judge, said| {
                 let group = judge.patch_group(said)?;
                 Some((group.name.clone(), said.place.clone(), group))
             }),
@@ -145,7 +159,6 @@ pub fn parse_source(text: &str) -> Result<BaselineSource, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::{ConfigFile, read};
 
     #[track_caller]

@@ -67,6 +67,8 @@ pub(super) struct Fragment {
     pub(super) host_id: Option<Located<String>>,
     pub(super) patch_group: Option<Located<String>>,
     pub(super) baseline_source: Option<Located<String>>,
+    pub(super) baseline_region: Option<Located<String>>,
+    pub(super) baseline_expected_bucket_owner: Option<Located<String>>,
     pub(super) scan_interval: Option<Located<String>>,
     pub(super) scan_refresh: Option<Located<bool>>,
     pub(super) scan_max_list_age: Option<Located<String>>,
@@ -159,7 +161,11 @@ impl Fragment {
                 self.host_id = section.text("host_id");
                 self.patch_group = section.text("patch_group");
             }
-            "baseline" => self.baseline_source = section.text("source"),
+            "baseline" => {
+                self.baseline_source = section.text("source");
+                self.baseline_region = section.text("region");
+                self.baseline_expected_bucket_owner = section.text("expected_bucket_owner");
+            }
             "scan" => {
                 self.scan_interval = section.text("interval");
                 self.scan_refresh = section.boolean("refresh");

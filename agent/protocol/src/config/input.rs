@@ -25,6 +25,10 @@ impl Input {
             host_id: later.host_id.or(earlier.host_id),
             patch_group: later.patch_group.or(earlier.patch_group),
             baseline_source: later.baseline_source.or(earlier.baseline_source),
+            baseline_region: later.baseline_region.or(earlier.baseline_region),
+            baseline_expected_bucket_owner: later
+                .baseline_expected_bucket_owner
+                .or(earlier.baseline_expected_bucket_owner),
             scan_interval: later.scan_interval.or(earlier.scan_interval),
             scan_refresh: later.scan_refresh.or(earlier.scan_refresh),
             scan_max_list_age: later.scan_max_list_age.or(earlier.scan_max_list_age),

@@ -146,7 +146,7 @@ pub(super) fn from_input(
     let Settings { scan, store, clock, control, log, .. } = Settings::default();
     let mut judge = Judge { mistakes };
     let apply = judge.apply(&input);
-    let baseline = judge.baseline(input.sections.baseline_source.clone(), &input.patch_groups);
+    let baseline = judge.baseline(&input);
     let said = input.sections;
     let mut names = |key, value, default| match value {
         None => default,
@@ -235,7 +235,7 @@ impl Judge<'_> {
     }
 
     /// A text that is checked and kept; the empty one takes back what an earlier file said.
-    fn optional(
+    pub(super) fn optional(
         &mut self,
         key: &str,
         said: Option<Located<String>>,
@@ -321,7 +321,7 @@ fn check_endpoint(text: &str) -> Result<(), String> {
     }
 }
 
-fn check_region(text: &str) -> Result<(), String> {
+pub(super) fn check_region(text: &str) -> Result<(), String> {
     let is_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.len() <= 32 && text.chars().all(is_right) {
         return Ok(());
@@ -336,7 +336,7 @@ fn check_kms_key(text: &str) -> Result<(), String> {
     Err(format!("{text:?} is no KMS key; write its id, its ARN or alias/NAME"))
 }
 
-fn check_account_id(text: &str) -> Result<(), String> {
+pub(super) fn check_account_id(text: &str) -> Result<(), String> {
     if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }

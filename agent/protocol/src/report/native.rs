@@ -135,6 +135,19 @@ pub struct OtherPatcherWire {
 pub struct BaselineWire {
     pub id: String,
     pub name: String,
+    /// A path, an `s3://` URL, or `builtin:` and a name..
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    /// The SHA-256 of the baseline's file, in hexadecimal; absent for a predefined one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// When it was fetched, where it comes from elsewhere.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fetched_at: Option<Timestamp>,
+    /// The patch group that the host is in, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub patch_group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,6 @@
 //! From the domain's report to `patchd.report/1`. Nothing is decided here: each field has one source.
 
+use patchd_core::baseline::ruling::Origin;
 use patchd_core::compliance::{ComplianceItem, Counts, Update};
 use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
@@ -38,7 +39,7 @@ impl From<&Report> for ReportDocument {
             finished_at: report.finished_at,
             agent: AgentWire { name: "patchd".into(), version: report.agent_version.clone() },
             host: HostWire::from(&report.host),
-            baseline: BaselineWire { id: report.baseline_id.clone(), name: report.baseline_name.clone() },
+            baseline: BaselineWire::from(report),
             assessment,
             assessment_reasons: reasons,
             summary: summary(report, assessment),
@@ -50,6 +51,20 @@ impl From<&Report> for ReportDocument {
             new_packages: report.offers.new_packages.iter().map(NewPackageWire::from).collect(),
             problems: report.all_problems().map(ProblemWire::from).collect(),
             run: report.run.as_ref().map(RunWire::from),
+        }
+    }
+}
+
+impl From<&Report> for BaselineWire {
+    fn from(report: &Report) -> Self {
+        let Origin { source, digest, fetched_at, patch_group } = report.baseline_origin.clone();
+        Self {
+            id: report.baseline_id.clone(),
+            name: report.baseline_name.clone(),
+            source: Some(source),
+            digest,
+            fetched_at,
+            patch_group,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! A report on a host that has one package, under any id, and the plan of a dry run on it.
 
+use patchd_core::baseline::first_seen::FirstSeen;
+use patchd_core::baseline::ruling::Ruling;
+use patchd_core::baseline::system::OperatingSystem;
 use patchd_core::compliance::Attempts;
 use patchd_core::pending::OldCode;
 use patchd_core::report::{Operation, Report};
@@ -26,6 +29,8 @@ pub(super) fn report(id: &str) -> Report {
         agent_version: "0.1.0",
         host_id: Some("test-host"),
         cloud: None,
+        ruling: &Ruling::predefined(OperatingSystem::Debian),
+        first_seen: &FirstSeen::default(),
         windows: &[],
         is_paused: false,
         freeze: None,

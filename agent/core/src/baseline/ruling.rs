@@ -1,0 +1,47 @@
+//! Which baseline a host is judged by, and how it came to be that one. What a report says of it.
+
+use jiff::Timestamp;
+
+use super::Baseline;
+use super::system::OperatingSystem;
+
+/// A baseline with its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    pub baseline: Baseline,
+    pub origin: Origin,
+}
+
+/// Where a baseline comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// A path, an `s3://` URL, or `builtin:` and a name.
+    pub source: String,
+    /// The SHA-256 of the file, in hexadecimal; none of a predefined one.
+    pub digest: Option<String>,
+    /// When it was fetched, where it comes from elsewhere.
+    pub fetched_at: Option<Timestamp>,
+    /// The patch group that the host is in, if it is in one.
+    pub patch_group: Option<String>,
+}
+
+impl Ruling {
+    /// The predefined baseline of an operating system.
+    pub fn predefined(system: OperatingSystem) -> Self {
+        let baseline = Baseline::builtin(system);
+        let source = baseline.id.clone();
+        Self { baseline, origin: Origin { source, digest: None, fetched_at: None, patch_group: None } }
+    }
+
+    /// No baseline at all: the one of `source` can't be used, and nothing is approved. A problem says so beside it.
+    pub fn unusable(source: String, system: OperatingSystem) -> Self {
+        let baseline = Baseline::nothing("unusable".into(), "unusable".into(), system);
+        Self { baseline, origin: Origin { source, digest: None, fetched_at: None, patch_group: None } }
+    }
+
+    #[must_use]
+    pub fn for_group(mut self, patch_group: Option<&str>) -> Self {
+        self.origin.patch_group = patch_group.map(str::to_owned);
+        self
+    }
+}
