@@ -208,4 +208,6 @@ fn end_of(day: Date) -> Timestamp {
 }
 
 #[cfg(test)]
+mod permissive;
+#[cfg(test)]
 mod tests;
