@@ -14,8 +14,8 @@ use super::section::{Findings, Located, Place, Section, shown};
 use super::text::{self, check_length, unknown_word, within, word};
 use super::vocabulary::OTHER_SYSTEMS;
 
-const MOST_LISTED: usize = 50;
-const MOST_SOURCES: usize = 20;
+pub(super) const MOST_LISTED: usize = 50;
+pub(super) const MOST_SOURCES: usize = 20;
 
 /// Entries beyond it are not even looked at: the list is refused anyway, and each entry is compared with each other.
 const MOST_LOOKED_AT: usize = 1000;

@@ -10,8 +10,8 @@ use super::text::{FILTER_VALUE, check_length, unknown_word, within};
 use super::vocabulary::{API_KEYS, keys, words};
 use crate::mistake::suggest;
 
-const MOST_FILTERS: usize = 4;
-const MOST_VALUES: usize = 20;
+pub(super) const MOST_FILTERS: usize = 4;
+pub(super) const MOST_VALUES: usize = 20;
 
 /// A list of filters in full. A filter with a mistake is left out.
 pub(super) fn read_list(

@@ -11,8 +11,8 @@ use super::notation::{Node, Value};
 use super::section::{Findings, Place, Section, shown};
 use super::text::{check_length, word};
 
-const MOST_RULES: usize = 10;
-const MOST_DAYS: u16 = 360;
+pub(super) const MOST_RULES: usize = 10;
+pub(super) const MOST_DAYS: u16 = 360;
 
 /// What of a document a rule depends on.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 mod forms;
 mod mistakes;
+mod reference;
 mod written;
 
 use super::*;
