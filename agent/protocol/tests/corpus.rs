@@ -25,3 +25,13 @@ fn config() {
 fn executor_request() {
     for_each_input("executor_request", checks::executor_request);
 }
+
+#[test]
+fn baseline() {
+    for_each_input("baseline", checks::baseline);
+}
+
+#[test]
+fn override_list() {
+    for_each_input("override_list", checks::override_list);
+}
