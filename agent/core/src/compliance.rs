@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use self::ledger::Ledger;
 use crate::baseline::decide::Decision;
 use crate::baseline::first_seen::FirstSeen;
+use crate::baseline::pattern::Pattern;
 use crate::baseline::subject::{Facts, Subject, Traits};
 use crate::baseline::{Baseline, ComplianceLevel, RejectedAction};
 use crate::gate::Shut;
@@ -118,6 +119,8 @@ pub struct Judgement {
     pub counts: Counts,
     /// The worst level among the items that are not compliant, and at least `Informational`; absent if all are.
     pub non_compliant_severity: Option<ComplianceLevel>,
+    /// What no plan may bring along: the rejected list, where the baseline says BLOCK.
+    pub blocked: Vec<Pattern>,
 }
 
 /// What a run tried in vain. It counts while the same version is installed and the same one is asked for.
@@ -168,7 +171,12 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         .filter(|item| !item.state.is_compliant())
         .map(|item| item.level.max(ComplianceLevel::Informational))
         .max();
-    Judgement { items, updates, counts, non_compliant_severity }
+    let rejected = &case.baseline.rejected;
+    let blocked = match rejected.action {
+        RejectedAction::Block => rejected.patterns.clone(),
+        RejectedAction::AllowAsDependency => Vec::new(),
+    };
+    Judgement { items, updates, counts, non_compliant_severity, blocked }
 }
 
 /// Gives each item that waits the reason of its update. Both are in the order of the inventory.

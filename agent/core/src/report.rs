@@ -145,6 +145,7 @@ pub struct Setback {
     pub why: String,
     /// The last words of the package that failed; empty where none did.
     pub output: Vec<String>,
+    pub reason: Reason,
 }
 
 /// What an apply run adds to a report.
@@ -181,6 +182,17 @@ impl RunRecord {
     /// Whether anything was done to the host: then nothing else can tell of it later.
     pub fn tells_of_changes(&self) -> bool {
         !self.transactions.is_empty()
+    }
+}
+
+/// A reason that names the run in which it arose.
+fn named(reason: &Reason, id: &str) -> Reason {
+    match &reason.cause {
+        Cause::Failed { run: None, detail } => {
+            let cause = Cause::Failed { run: Some(id.to_owned()), detail: detail.clone() };
+            Reason { cause, ..reason.clone() }
+        }
+        _ => reason.clone(),
     }
 }
 
@@ -222,31 +234,77 @@ impl Report {
         Assessment::of(self.all_problems())
     }
 
-    /// Adds what a run did. A missing package that the run tried and did not bring to its version has failed.
+    /// Adds what a run did. What the baseline asks for, and the run tried in vain or could not try because of what the
+    /// baseline blocks, has failed. What was not tried is still missing, and says what stood in the way.
     #[must_use]
     pub fn with_run(mut self, record: RunRecord) -> Self {
-        let why = |package: &PackageId| {
-            let setback = record.failed.iter().find(|setback| setback.packages.contains(package))?;
-            Some(Reason::from(Cause::Failed { run: Some(self.id.clone()), detail: setback.why.clone() }))
+        let find = |setbacks: &[Setback], package: &PackageId| {
+            let setback = setbacks.iter().find(|setback| setback.packages.contains(package))?;
+            Some(named(&setback.reason, &self.id))
         };
-        for item in &mut self.judgement.items {
-            if item.state == PatchState::Missing
-                && let Some(why) = why(&item.package)
-            {
+        let told = |package: &PackageId, known: &Reason| {
+            find(&record.failed, package)
+                .or_else(|| find(&record.waiting, package).filter(|_| known.cause.lets_plan()))
+        };
+        let is_blocked = |reason: &Reason| matches!(reason.root(), Cause::Rejected { .. });
+        for item in self.judgement.items.iter_mut().filter(|item| item.approved.is_some()) {
+            let Some(known) = &item.reason else { continue };
+            let has_failed = find(&record.failed, &item.package).is_some() || is_blocked(known);
+            if let Some(reason) = told(&item.package, known) {
+                item.reason = Some(reason);
+            }
+            if has_failed && item.state == PatchState::Missing {
                 item.state = PatchState::Failed;
-                item.reason = Some(why);
             }
         }
-        for update in &mut self.judgement.updates {
-            if update.approved.is_some()
-                && let Some(why) = why(&update.package)
-            {
-                update.reason = why;
+        for update in self.judgement.updates.iter_mut().filter(|update| update.approved.is_some()) {
+            if let Some(reason) = told(&update.package, &update.reason) {
+                update.reason = reason;
             }
         }
         let not_applicable = self.judgement.counts.not_applicable;
         self.judgement.counts = compliance::count(&self.judgement.items, not_applicable);
         self.run = Some(record);
         self
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::baseline::ruling::Ruling;
+    use crate::baseline::system::OperatingSystem;
+
+    /// A report of this judgement, under the id `run-1`.
+    pub(crate) fn report(inventory: Inventory, offers: Offers, judgement: Judgement) -> Report {
+        Report {
+            id: "run-1".into(),
+            operation: Operation::Apply,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            agent_version: "0".into(),
+            host: HostFacts {
+                id: "h".into(),
+                hostname: "h".into(),
+                account: None,
+                region: None,
+                os: OsRelease::default(),
+                architecture: "amd64".into(),
+                kernel: None,
+                boot_id: None,
+                memory_bytes: None,
+                needs_reboot: Tristate::No,
+                old_code: OldCode::default(),
+                other_patchers: vec![],
+            },
+            baseline_id: "b".into(),
+            baseline_name: "b".into(),
+            baseline_origin: Ruling::predefined(OperatingSystem::Debian).origin,
+            inventory,
+            offers,
+            judgement,
+            problems: vec![],
+            run: None,
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The decision table of `judge`, one row a test.
 
+mod ledger;
+mod states;
+
 use super::*;
 use crate::baseline::system::OperatingSystem;
 use crate::inventory::{DpkgState, Mark, Want};
@@ -40,6 +43,7 @@ fn repository(suite: &str, is_security: bool) -> Repository {
 struct OneHost {
     inventory: Inventory,
     offers: Offers,
+    baseline: Baseline,
     shut: Vec<Shut>,
     attempts: Attempts,
     pending: Pending,
@@ -80,6 +84,7 @@ impl OneHost {
                 method: Method::Native,
                 problems: vec![],
             },
+            baseline: Baseline::builtin(OperatingSystem::Debian),
             shut: vec![Shut::NoWindow],
             attempts: Attempts::new(),
             pending: Pending::new(),
@@ -119,7 +124,7 @@ impl OneHost {
         judge(&Case {
             inventory: &self.inventory,
             offers: &self.offers,
-            baseline: &Baseline::builtin(OperatingSystem::Debian),
+            baseline: &self.baseline,
             product: "Debian12",
             shut: &self.shut,
             attempts: &self.attempts,

@@ -163,6 +163,7 @@ mod tests {
             updates,
             counts: Counts::default(),
             non_compliant_severity: None,
+            blocked: vec![],
         };
         let free = judgement(vec![
             update("a", Some("2"), Cause::Ready),

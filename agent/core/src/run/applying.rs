@@ -149,8 +149,8 @@ impl RunState {
     pub(super) fn take_refused_work(self, underway: Underway, refusal: &Refusal) -> Moved {
         let Underway { mut progress, batch, .. } = underway;
         match refusal {
-            Refusal::Packages { detail, blamed } => {
-                progress.take_refusal(&batch, detail, blamed);
+            Refusal::Packages { detail, blamed, objection } => {
+                progress.take_refusal(&batch, detail, blamed, *objection);
                 self.go_on(progress)
             }
             Refusal::Everything { detail } => {

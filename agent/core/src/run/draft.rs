@@ -4,10 +4,13 @@
 use std::collections::VecDeque;
 
 use super::event::{Proposal, RefreshOutcome, Simulation};
+use crate::baseline::RejectedAction;
+use crate::baseline::pattern::Pattern;
 use crate::package::PackageId;
 use crate::plan::steps::{Step, cut};
 use crate::plan::{Plan, PlannedChange};
-use crate::report::Assessment;
+use crate::reason::{Cause, Link, Reason};
+use crate::report::{Assessment, Setback};
 
 /// How many dry runs one plan may take. What is not settled then is left out, and said.
 pub(super) const MAX_DRY_RUNS: u16 = 40;
@@ -43,6 +46,38 @@ pub struct Draft {
 pub struct LeftOut {
     pub packages: Vec<PackageId>,
     pub why: String,
+    /// What the baseline blocks of what would have come along.
+    pub blocked: Option<Link>,
+}
+
+impl LeftOut {
+    fn because(packages: Vec<PackageId>, why: String) -> Self {
+        Self { packages, why, blocked: None }
+    }
+
+    /// The same for a report.
+    pub(super) fn to_setback(&self) -> Setback {
+        let reason = match &self.blocked {
+            Some(link) => {
+                let on = Some(link.package.to_string());
+                Reason::new(Cause::Dependency { on }, vec![link.clone()])
+            }
+            None => Reason::from(Cause::Failed { run: None, detail: self.why.clone() }),
+        };
+        Setback { packages: self.packages.clone(), why: self.why.clone(), output: Vec::new(), reason }
+    }
+}
+
+/// Why a dry run leads to no plan.
+struct No {
+    why: String,
+    blocked: Option<Link>,
+}
+
+impl From<String> for No {
+    fn from(why: String) -> Self {
+        Self { why, blocked: None }
+    }
 }
 
 /// What a dry run makes of a draft.
@@ -50,7 +85,7 @@ pub struct LeftOut {
 pub(super) enum Drafted {
     AskAgain(Box<Draft>),
     Settled { draft: Box<Draft>, plan: Plan },
-    Refused { refresh: Option<RefreshOutcome>, detail: String },
+    Refused { refresh: Option<RefreshOutcome>, detail: String, left_out: Vec<LeftOut> },
 }
 
 impl Draft {
@@ -89,7 +124,7 @@ impl Draft {
     /// What comes of the dry run that was asked for.
     pub(super) fn take(mut self, simulation: Simulation) -> Drafted {
         self.dry_runs += 1;
-        let verdict = judge(&self.asking, simulation);
+        let verdict = judge(&self.asking, simulation, &self.proposal.blocked);
         if let Some(shown) = self.shown.clone() {
             return self.take_shown(shown, verdict);
         }
@@ -103,23 +138,23 @@ impl Draft {
                 self.rounds += 1;
                 Drafted::AskAgain(Box::new(self))
             }
-            Ok(_) => self.leave_out("what it depends on does not settle".into()),
-            Err(why) => self.leave_out(why),
+            Ok(_) => self.leave_out("what it depends on does not settle".to_owned().into()),
+            Err(no) => self.leave_out(no),
         }
     }
 
-    fn take_shown(self, shown: Plan, verdict: Result<Plan, String>) -> Drafted {
+    fn take_shown(self, shown: Plan, verdict: Result<Plan, No>) -> Drafted {
         let detail = match verdict {
             Ok(plan) if plan == shown => return Drafted::Settled { draft: Box::new(self), plan },
             Ok(plan) => few(&shown.difference(plan.changes(), plan.removals())),
-            Err(why) => why,
+            Err(no) => no.why,
         };
         let detail = format!("the plan is not what would be done now: {detail}");
-        Drafted::Refused { refresh: self.refresh, detail }
+        Drafted::Refused { refresh: self.refresh, detail, left_out: Vec::new() }
     }
 
     /// Goes on with halves of what was refused, or without it.
-    fn leave_out(mut self, why: String) -> Drafted {
+    fn leave_out(mut self, no: No) -> Drafted {
         let adding = std::mem::take(&mut self.adding);
         let steps = match Plan::try_new(adding) {
             Ok(plan) => cut(&plan, &self.proposal.ties),
@@ -130,7 +165,7 @@ impl Draft {
             |steps: &[Step]| -> Vec<_> { steps.iter().flat_map(|step| step.changes.clone()).collect() };
         if first.is_empty() || MAX_DRY_RUNS <= self.dry_runs {
             let packages = steps.iter().flat_map(Step::packages).cloned().collect();
-            self.left_out.push(LeftOut { packages, why });
+            self.left_out.push(LeftOut { packages, why: no.why, blocked: no.blocked });
         } else {
             self.queue.push_front(changes(second));
             self.queue.push_front(changes(first));
@@ -145,7 +180,7 @@ impl Draft {
             if MAX_DRY_RUNS <= self.dry_runs {
                 let packages = adding.into_iter().map(|change| change.package).collect();
                 let why = format!("no dry run agreed to it within {MAX_DRY_RUNS}");
-                self.left_out.push(LeftOut { packages, why });
+                self.left_out.push(LeftOut::because(packages, why));
                 continue;
             }
             let removals = self.accepted.as_ref().map(|plan| plan.removals().to_vec()).unwrap_or_default();
@@ -160,7 +195,7 @@ impl Draft {
                 }
                 Err(why) => {
                     let packages = adding.into_iter().map(|change| change.package).collect();
-                    self.left_out.push(LeftOut { packages, why: why.to_string() });
+                    self.left_out.push(LeftOut::because(packages, why.to_string()));
                 }
             }
         }
@@ -168,7 +203,7 @@ impl Draft {
             Some(plan) => Drafted::Settled { draft: Box::new(self), plan },
             None => {
                 let whys: Vec<String> = self.left_out.iter().map(|left| left.why.clone()).collect();
-                Drafted::Refused { refresh: self.refresh, detail: few(&whys) }
+                Drafted::Refused { refresh: self.refresh, detail: few(&whys), left_out: self.left_out }
             }
         }
     }
@@ -201,22 +236,29 @@ fn approved_of(shown: &Plan, approved: &Plan) -> Result<Plan, String> {
 /// The plan that a dry run leads to, or why it leads to none.
 ///
 /// The package manager may add what the plan depends on, and nothing else: it leaves nothing out, and removes and
-/// takes back only what policy names.
-fn judge(plan: &Plan, simulation: Simulation) -> Result<Plan, String> {
+/// takes back only what policy names. What the baseline blocks comes with nothing.
+fn judge(plan: &Plan, simulation: Simulation, blocked: &[Pattern]) -> Result<Plan, No> {
     let Simulation { changes, removals, forbidden, refusal } = simulation;
     if let Some(refusal) = refusal {
-        return Err(format!("the package manager would not do it: {refusal}"));
+        return Err(format!("the package manager would not do it: {refusal}").into());
+    }
+    let find = |change: &PlannedChange| {
+        let entry = blocked.iter().find(|entry| entry.matches_deb(&change.package, &change.to))?;
+        let cause = Cause::Rejected { entry: entry.to_string(), action: RejectedAction::Block };
+        let why = format!("it takes {} {}: {}", change.package, change.to, cause.sentence());
+        Some((why, Link { package: change.package.clone(), cause }))
+    };
+    if let Some((why, link)) = changes.iter().find_map(find) {
+        return Err(No { why, blocked: Some(link) });
     }
     if !forbidden.is_empty() {
-        return Err(format!("policy does not allow what it takes: {}", few(&forbidden)));
+        return Err(format!("policy does not allow what it takes: {}", few(&forbidden)).into());
     }
     if !plan.changes().iter().all(|planned| changes.contains(planned)) {
-        return Err(format!(
-            "the dry run does not come to the plan: {}",
-            few(&plan.difference(&changes, &removals))
-        ));
+        let difference = few(&plan.difference(&changes, &removals));
+        return Err(format!("the dry run does not come to the plan: {difference}").into());
     }
-    Plan::with_removals(changes, removals).map_err(|why| format!("the dry run makes no sense: {why}"))
+    Plan::with_removals(changes, removals).map_err(|why| format!("the dry run makes no sense: {why}").into())
 }
 
 pub(super) fn few(lines: &[String]) -> String {

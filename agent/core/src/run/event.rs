@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::baseline::pattern::Pattern;
 use crate::gate::Observed;
 use crate::package::{PackageId, Version};
 use crate::plan::need::Footprint;
@@ -153,6 +154,8 @@ pub struct Proposal {
     pub ties: Vec<Tie>,
     /// Of its packages and of those that may come with them.
     pub footprints: Vec<Footprint>,
+    /// What may not come in any way: the rejected list, where the baseline says BLOCK.
+    pub blocked: Vec<Pattern>,
 }
 
 /// The answer of the package manager's dry run.
@@ -174,9 +177,18 @@ pub enum Refusal {
         detail: String,
         /// Empty if it can't be told which.
         blamed: Vec<PackageId>,
+        objection: Objection,
     },
     /// It is about the time, the policy or the machine: nothing may be changed now.
     Everything { detail: String },
+}
+
+/// What the executor has against packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Objection {
+    /// Policy holds them for their edited configuration files.
+    Conffiles,
+    Other,
 }
 
 impl Refusal {

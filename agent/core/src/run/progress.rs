@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use jiff::SignedDuration;
 
 use super::draft::{Draft, LeftOut};
-use super::event::{Installed, PackageFailure, RefreshOutcome, TransactionEnd};
+use super::event::{Installed, Objection, PackageFailure, RefreshOutcome, TransactionEnd};
 use crate::gate::{Observed, Permit, Shut};
 use crate::package::PackageId;
 use crate::plan::need::{Footprint, TRANSACTION_TIME, rooms};
@@ -65,6 +65,7 @@ pub enum Outcome {
         why: String,
         /// The last words of the package that failed.
         output: Vec<String>,
+        objection: Objection,
     },
     /// A step that it needs failed.
     Blocked {
@@ -188,18 +189,24 @@ impl Progress {
     }
 
     /// The executor would not do it, for the packages' sake, and changed nothing.
-    pub(super) fn take_refusal(&mut self, batch: &Batch, detail: &str, blamed: &[PackageId]) {
+    pub(super) fn take_refusal(
+        &mut self,
+        batch: &Batch,
+        detail: &str,
+        blamed: &[PackageId],
+        objection: Objection,
+    ) {
         let is_blamed = |at: &usize| {
             self.steps.get(*at).is_some_and(|step| blamed.iter().any(|package| step.has(package)))
         };
         let (to_blame, others): (Vec<usize>, Vec<usize>) = batch.steps.iter().partition(|at| is_blamed(at));
         if !to_blame.is_empty() {
             for at in to_blame {
-                self.fail(at, detail.to_owned(), Vec::new());
+                self.block(at, Outcome::Failed { why: detail.to_owned(), output: Vec::new(), objection });
             }
             self.again(others);
         } else if let [only] = batch.steps.as_slice() {
-            self.fail(*only, detail.to_owned(), Vec::new());
+            self.block(*only, Outcome::Failed { why: detail.to_owned(), output: Vec::new(), objection });
         } else {
             self.halve(&batch.steps);
         }
@@ -275,7 +282,11 @@ impl Progress {
 
     /// Marks a step as failed, and every step that waits for it as blocked.
     pub(super) fn fail(&mut self, at: usize, why: String, output: Vec<String>) {
-        self.set(at, Outcome::Failed { why, output });
+        self.block(at, Outcome::Failed { why, output, objection: Objection::Other });
+    }
+
+    fn block(&mut self, at: usize, outcome: Outcome) {
+        self.set(at, outcome);
         // Steps stand after those that they need, so one pass reaches all.
         for later in at..self.steps.len() {
             let Some(step) = self.steps.get(later) else { break };
@@ -315,6 +326,7 @@ impl Progress {
                         Outcome::Failed {
                             why: format!("given up after {} transactions: {why}", self.started),
                             output: Vec::new(),
+                            objection: Objection::Other,
                         },
                     );
                 }

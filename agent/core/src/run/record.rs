@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::draft::few;
-use super::event::{Installed, TransactionEnd};
+use super::draft::{LeftOut, few};
+use super::event::{Installed, Objection, TransactionEnd};
 use super::progress::{Outcome, Progress};
 use super::{Ending, Underway};
 use crate::gate::Shut;
+use crate::reason::Cause;
 use crate::report::{Change, RunRecord, RunVerdict, Setback, Transaction, TransactionKind};
 
 /// The record of a transaction whose packages were read back. Of one that is not in `installed` nothing is known.
@@ -81,21 +82,21 @@ pub(super) fn of_progress(progress: &Progress, gates: &[Shut], mended: Option<Tr
     };
     let mut failed: Vec<Setback> = Vec::new();
     for (at, outcome) in progress.outcomes.iter().enumerate() {
-        let (why, output) = match outcome {
+        let (why, output, objection) = match outcome {
             Outcome::Waiting | Outcome::Done => continue,
-            Outcome::Failed { why, output } => (why.clone(), output.clone()),
+            Outcome::Failed { why, output, objection } => (why.clone(), output.clone(), *objection),
             Outcome::Blocked { by } => {
-                (format!("it needs {}, which failed", progress.name_of(*by)), Vec::new())
+                let why = format!("it needs {}, which failed", progress.name_of(*by));
+                (why, Vec::new(), Objection::Other)
             }
         };
-        failed.push(Setback { packages: packages(at), why, output });
+        let cause = match objection {
+            Objection::Conffiles => Cause::Conffile { detail: why.clone() },
+            Objection::Other => Cause::Failed { run: None, detail: why.clone() },
+        };
+        failed.push(Setback { packages: packages(at), why, output, reason: cause.into() });
     }
-    let left_out = progress.left_out.iter();
-    failed.extend(left_out.map(|left| Setback {
-        packages: left.packages.clone(),
-        why: left.why.clone(),
-        output: Vec::new(),
-    }));
+    failed.extend(progress.left_out.iter().map(LeftOut::to_setback));
     let why = match gates {
         [] => "the run ended before its turn came".to_owned(),
         gates => gates.iter().map(Shut::sentence).collect::<Vec<_>>().join("; "),
@@ -106,6 +107,7 @@ pub(super) fn of_progress(progress: &Progress, gates: &[Shut], mended: Option<Tr
             packages: step.packages().chain(&step.removals).cloned().collect(),
             why: why.clone(),
             output: Vec::new(),
+            reason: gates.first().map_or(Cause::Ready, |shut| Cause::Shut(shut.clone())).into(),
         })
         .collect();
     let verdict = verdict(progress, &failed, &waiting);

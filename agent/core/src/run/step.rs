@@ -4,11 +4,11 @@
 use super::draft::{Draft, Drafted};
 use super::event::{Effect, Event, Findings, RefreshOutcome, Refusal};
 use super::{
-    ApplyResult, Ending, Hooks, IllegalTransition, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress, Purpose,
-    RefreshPolicy, RunState, Wish, record,
+    ApplyResult, Ending, Hooks, IllegalTransition, LeftOut, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress,
+    Purpose, RefreshPolicy, RunState, Wish, record,
 };
 use crate::gate::{self, Observed, Shut};
-use crate::report::{Assessment, Operation, RunRecord, RunVerdict, TransactionKind};
+use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Setback, TransactionKind};
 
 pub(super) type Moved = (RunState, Vec<Effect>);
 
@@ -83,7 +83,10 @@ impl RunState {
                 Drafted::Settled { draft, plan } => {
                     run.enter(Phase::Gating(Box::new(Progress::new(*draft, plan))))
                 }
-                Drafted::Refused { refresh, detail } => run.refuse(refresh, detail, Vec::new()),
+                Drafted::Refused { refresh, detail, left_out } => {
+                    let failed = left_out.iter().map(LeftOut::to_setback).collect();
+                    run.report(refresh, RunVerdict::Refused { detail }, Vec::new(), failed)
+                }
             },
             (Phase::Gating(progress), Event::GatesSeen(observed)) => run.take_gates(progress, &observed),
             (Phase::Reporting { result, .. }, Event::Reported) => run.finish(result),
@@ -140,7 +143,7 @@ impl RunState {
                 self.refuse(refresh, detail, Vec::new())
             }
             (None, None) => match assessment {
-                Assessment::Complete => self.report(refresh, RunVerdict::Succeeded, Vec::new()),
+                Assessment::Complete => self.report(refresh, RunVerdict::Succeeded, Vec::new(), Vec::new()),
                 Assessment::Incomplete { because } => {
                     let first = because.first().map(ToString::to_string).unwrap_or_default();
                     let detail = format!("what is to be done can't be told: {first}");
@@ -178,17 +181,23 @@ impl RunState {
 
     /// Reports that nothing was changed.
     pub(super) fn refuse(self, refresh: Option<RefreshOutcome>, detail: String, gates: Vec<Shut>) -> Moved {
-        self.report(refresh, RunVerdict::Refused { detail }, gates)
+        self.report(refresh, RunVerdict::Refused { detail }, gates, Vec::new())
     }
 
     /// Reports an apply that started no transaction. A dry run leaves no report: nobody asked for one.
-    fn report(mut self, refresh: Option<RefreshOutcome>, verdict: RunVerdict, gates: Vec<Shut>) -> Moved {
+    fn report(
+        mut self,
+        refresh: Option<RefreshOutcome>,
+        verdict: RunVerdict,
+        gates: Vec<Shut>,
+        failed: Vec<Setback>,
+    ) -> Moved {
         if self.order.wish == Wish::DryRun {
             self.phase = Phase::Concluded { verdict, gates, is_reported: false };
             return (self, Vec::new());
         }
         let transactions = self.mended.iter().cloned().collect();
-        let record = RunRecord { transactions, ..RunRecord::of(verdict) };
+        let record = RunRecord { transactions, failed, ..RunRecord::of(verdict) };
         self.enter(Phase::Reporting { refresh, result: Some(ApplyResult { record, gates }) })
     }
 

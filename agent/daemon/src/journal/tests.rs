@@ -6,6 +6,8 @@ mod readers;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use patchd_core::baseline::pattern::Pattern;
+use patchd_core::baseline::system::Packaging;
 use patchd_core::gate::{Clock, Freeze, Grant, Observed};
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
 use patchd_core::plan::need::{Filesystem, Footprint, Use};
@@ -14,8 +16,8 @@ use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
-    Event, Findings, Installed, PackageFailure, Proposal, Recall, RefreshOutcome, Refusal, Simulation,
-    TransactionEnd,
+    Event, Findings, Installed, Objection, PackageFailure, Proposal, Recall, RefreshOutcome, Refusal,
+    Simulation, TransactionEnd,
 };
 use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, Wish, step};
 use patchd_core::window::{Occurrence, Verdict};
@@ -94,6 +96,7 @@ fn proposal() -> Proposal {
         plan: Plan::try_new(changes()).unwrap(),
         ties: vec![tie(Bond::Needed), tie(Bond::SameSource)],
         footprints: changes().into_iter().map(footprint).collect(),
+        blocked: vec![Pattern::parse("evil*", Packaging::Deb).unwrap()],
     }
 }
 
@@ -317,8 +320,16 @@ fn shapes() -> Vec<Event> {
         Event::Applied(bad_end()),
         Event::Recalled(Recall::Unknown),
         Event::Recalled(Recall::Ended(bad_end())),
-        Event::Refused(Refusal::Packages { detail: "held".into(), blamed: packages() }),
-        Event::Refused(Refusal::Packages { detail: "unclear".into(), blamed: vec![] }),
+        Event::Refused(Refusal::Packages {
+            detail: "held".into(),
+            blamed: packages(),
+            objection: Objection::Conffiles,
+        }),
+        Event::Refused(Refusal::Packages {
+            detail: "unclear".into(),
+            blamed: vec![],
+            objection: Objection::Other,
+        }),
         Event::Refused(Refusal::Everything { detail: "it is Monday".into() }),
     ]
 }

@@ -24,7 +24,7 @@ pub(super) fn of(root: &Root, report: &Report, pace: &Pace) -> Option<Proposal> 
     // The others can't come into the plan, and the journal keeps all that is proposed.
     let is_ours = |tie: &&Tie| may_come.contains(&tie.package) && may_come.contains(&tie.on);
     let ties = report.offers.ties.iter().filter(is_ours).cloned().collect();
-    Some(Proposal { plan, ties, footprints })
+    Some(Proposal { plan, ties, footprints, blocked: report.judgement.blocked.clone() })
 }
 
 /// The packages of a plan, and all that the package manager may bring along with them.

@@ -5,7 +5,7 @@ use patchd_core::package::{Architecture, PackageId, PackageName, Version};
 use patchd_core::pending::OldCode;
 use patchd_core::plan::PlannedChange;
 use patchd_core::run::event::{
-    Event, Installed, PackageFailure, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
+    Event, Installed, Objection, PackageFailure, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
 };
 use patchd_protocol::executor::{
     InstalledWire, PackageFailureWire, RefreshWire, RefusalCode, RefusalWire, Reply, SimulationWire,
@@ -83,7 +83,9 @@ fn refused(RefusalWire { code, message, blamed }: &RefusalWire) -> Refusal {
     let detail = format!("the executor refuses ({}): {message}", refusal_word(*code));
     if code.is_about_packages() {
         // One that can't be read blames nobody that was asked for.
-        Refusal::Packages { detail, blamed: blamed.iter().filter_map(|one| one.try_into().ok()).collect() }
+        let blamed = blamed.iter().filter_map(|one| one.try_into().ok()).collect();
+        let objection = if *code == RefusalCode::Conffile { Objection::Conffiles } else { Objection::Other };
+        Refusal::Packages { detail, blamed, objection }
     } else {
         Refusal::Everything { detail }
     }

@@ -122,3 +122,40 @@ fn a_plan_that_is_not_what_would_be_done_now_is_refused_with_the_difference() {
     let run = check(shown("app"), story, &["assess", "report", "concluded"]);
     check_verdict(&run, &refused("the plan is not what would be done now: nothing is to be done"));
 }
+
+fn blocking(names: &str, ties: &[(&str, &str)], entry: &str) -> Event {
+    let blocked = vec![Pattern::parse(entry, Packaging::Deb).unwrap()];
+    let proposal = Some(Proposal { blocked, ..proposal(names, ties) });
+    Event::Assessed(Findings { assessment: Assessment::Complete, proposal })
+}
+
+#[test]
+fn what_the_baseline_blocks_comes_along_with_nothing_and_what_needs_it_stays() {
+    let story = vec![
+        Event::Started,
+        blocking("app tool", &[], "evil"),
+        simulated("app evil tool"),
+        simulated("app evil"),
+        simulated("tool"),
+    ];
+    let effects = ["assess", "simulate app+tool", "simulate app", "simulate tool", "look_at_gates", "gating"];
+    let run = check(apply(), story, &effects);
+    let progress = run.phase.progress().unwrap();
+    assert_eq!(progress.plan, plan("tool"));
+    let [left] = progress.left_out.as_slice() else { panic!("{:?}", progress.left_out) };
+    assert_eq!(left.packages, [id("app")]);
+    assert_eq!(left.why, "it takes evil:amd64 2: the baseline rejects it by the entry \"evil\" (BLOCK)");
+    assert_eq!(left.blocked.as_ref().map(|link| &link.package), Some(&id("evil")));
+}
+
+#[test]
+fn what_is_blocked_new_or_in_one_version_only_is_seen_in_the_dry_run_too() {
+    for (entry, dry_run) in [("ev*", "+evil app"), ("evil-2", "app evil")] {
+        let story = vec![Event::Started, blocking("app", &[], entry), simulated(dry_run), Event::Reported];
+        let run = check(apply(), story, &["assess", "simulate app", "report", "concluded"]);
+        assert!(matches!(&run.phase, Phase::Concluded { verdict: RunVerdict::Refused { .. }, .. }));
+    }
+    let story =
+        vec![Event::Started, blocking("app", &[], "evil-1"), simulated("app evil"), simulated("app evil")];
+    check(apply(), story, &["assess", "simulate app", "simulate app+evil", "look_at_gates", "gating"]);
+}

@@ -8,9 +8,12 @@ mod story;
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::{
-    Effect, Event, Findings, Installed, PackageFailure, Proposal, Refusal, Simulation, TransactionEnd,
+    Effect, Event, Findings, Installed, Objection, PackageFailure, Proposal, Refusal, Simulation,
+    TransactionEnd,
 };
 use super::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
+use crate::baseline::pattern::Pattern;
+use crate::baseline::system::Packaging;
 use crate::gate::{Clock, Grant, Observed, Shut};
 use crate::package::{Architecture, PackageId, PackageName, Version};
 use crate::plan::need::{Filesystem, Footprint, Use};
@@ -58,7 +61,7 @@ fn proposal(names: &str, ties: &[(&str, &str)]) -> Proposal {
         .iter()
         .map(|(package, on)| Tie { package: id(package), on: id(on), bond: Bond::Needed })
         .collect();
-    Proposal { plan: plan(names), ties, footprints: footprints(names) }
+    Proposal { plan: plan(names), ties, footprints: footprints(names), blocked: vec![] }
 }
 
 fn order(operation: Operation, refresh: RefreshPolicy, wish: Wish) -> RunState {
@@ -178,7 +181,7 @@ fn hooks_pass() -> Event {
 
 fn packages_refused(why: &str, blamed: &[&str]) -> Event {
     let blamed = blamed.iter().map(|name| id(name)).collect();
-    Event::Refused(Refusal::Packages { detail: why.into(), blamed })
+    Event::Refused(Refusal::Packages { detail: why.into(), blamed, objection: Objection::Other })
 }
 
 fn all_refused(why: &str) -> Event {

@@ -190,6 +190,7 @@ impl Host for TestHost {
                     plan,
                     ties: vec![],
                     footprints: missing.iter().map(footprint).collect(),
+                    blocked: vec![],
                 });
                 Event::Assessed(Findings { assessment: Assessment::Complete, proposal })
             }

@@ -8,12 +8,13 @@ mod observed;
 mod proposal;
 mod wish;
 
+use patchd_core::baseline::pattern::InvalidPattern;
 use patchd_core::package::{InvalidWord, PackageId};
 use patchd_core::plan::{InvalidPlan, Plan, PlannedChange};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::Assessment;
 use patchd_core::run::event::{
-    Event, Findings, Installed, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
+    Event, Findings, Installed, Objection, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
 };
 use patchd_protocol::executor::{InvalidPlanWire, PackageWire, PlanWire, PlannedChangeWire};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub enum InvalidEntry {
     Word(#[from] InvalidWord),
     #[error(transparent)]
     EmptyPlan(#[from] InvalidPlan),
+    #[error("an entry of a rejected list in it is none: {0}")]
+    Pattern(#[from] InvalidPattern),
 }
 
 /// One event.
@@ -65,6 +68,9 @@ enum EventWire {
         ties: Vec<TieWire>,
         #[serde(default)]
         footprints: Vec<FootprintWire>,
+        /// Entries of a rejected list, as they were written.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        blocked: Vec<String>,
     },
     Simulated {
         changes: Vec<PlannedChangeWire>,
@@ -85,6 +91,9 @@ enum EventWire {
         /// Absent where it was about more than packages.
         #[serde(default)]
         packages: Option<Vec<PackageWire>>,
+        /// Whether policy holds them for their configuration files.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        conffiles: bool,
     },
     Lost {
         detail: String,
@@ -139,12 +148,13 @@ impl From<&Event> for EventWire {
             Event::Repaired(end) => Self::Repaired(EndWire::from(end)),
             Event::ReadBack(installed) => Self::ReadBack(installed.iter().map(InstalledWire::from).collect()),
             Event::Reported => Self::Reported,
-            Event::Refused(Refusal::Packages { detail, blamed }) => Self::Refused {
+            Event::Refused(Refusal::Packages { detail, blamed, objection }) => Self::Refused {
                 detail: detail.clone(),
                 packages: Some(blamed.iter().map(PackageWire::from).collect()),
+                conffiles: *objection == Objection::Conffiles,
             },
             Event::Refused(Refusal::Everything { detail }) => {
-                Self::Refused { detail: detail.clone(), packages: None }
+                Self::Refused { detail: detail.clone(), packages: None, conffiles: false }
             }
             Event::Lost { detail } => Self::Lost { detail: detail.clone() },
             Event::StopRequested { by } => Self::StopRequested { by: by.clone() },
@@ -168,6 +178,11 @@ impl From<&Findings> for EventWire {
                 .flat_map(|proposal| &proposal.footprints)
                 .map(FootprintWire::from)
                 .collect(),
+            blocked: proposal
+                .iter()
+                .flat_map(|proposal| &proposal.blocked)
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 }
@@ -182,10 +197,11 @@ impl TryFrom<EventWire> for Event {
                 Self::Refreshed(RefreshOutcome::Fetched)
             }
             EventWire::Refreshed { failures } => Self::Refreshed(RefreshOutcome::Failed { failures }),
-            EventWire::Assessed { because, plan, ties, footprints } => {
+            EventWire::Assessed { because, plan, ties, footprints, blocked } => {
                 let because = because.into_iter().map(Problem::try_from).collect::<Result<Vec<_>, _>>()?;
                 let plan = plan.as_ref().map(Plan::try_from).transpose()?;
-                let proposal = plan.map(|plan| proposal::decode(plan, &ties, &footprints)).transpose()?;
+                let proposal =
+                    plan.map(|plan| proposal::decode(plan, &ties, &footprints, &blocked)).transpose()?;
                 Self::Assessed(Findings { assessment: Assessment::of(&because), proposal })
             }
             EventWire::Simulated { changes, removals, forbidden, refusal } => Self::Simulated(Simulation {
@@ -208,10 +224,13 @@ impl TryFrom<EventWire> for Event {
                 Self::ReadBack(installed.iter().map(Installed::try_from).collect::<Result<_, _>>()?)
             }
             EventWire::Reported => Self::Reported,
-            EventWire::Refused { detail, packages: Some(blamed) } => {
-                Self::Refused(Refusal::Packages { detail, blamed: packages(&blamed)? })
+            EventWire::Refused { detail, packages: Some(blamed), conffiles } => {
+                let objection = if conffiles { Objection::Conffiles } else { Objection::Other };
+                Self::Refused(Refusal::Packages { detail, blamed: packages(&blamed)?, objection })
             }
-            EventWire::Refused { detail, packages: None } => Self::Refused(Refusal::Everything { detail }),
+            EventWire::Refused { detail, packages: None, .. } => {
+                Self::Refused(Refusal::Everything { detail })
+            }
             EventWire::Lost { detail } => Self::Lost { detail },
             EventWire::StopRequested { by } => Self::StopRequested { by },
             EventWire::Restarted => Self::Restarted,

@@ -1,6 +1,8 @@
 //! What an apply is proposed to do, in the journal: what must go together, and what each package needs.
 
 use jiff::SignedDuration;
+use patchd_core::baseline::pattern::Pattern;
+use patchd_core::baseline::system::Packaging;
 use patchd_core::package::{Architecture, PackageId, PackageName};
 use patchd_core::plan::Plan;
 use patchd_core::plan::need::Footprint;
@@ -67,6 +69,7 @@ pub(super) fn decode(
     plan: Plan,
     ties: &[TieWire],
     footprints: &[FootprintWire],
+    blocked: &[String],
 ) -> Result<Proposal, InvalidEntry> {
     let tie = |TieWire(own, on, bond): &TieWire| {
         let bond = match bond {
@@ -89,5 +92,9 @@ pub(super) fn decode(
         plan,
         ties: ties.iter().map(tie).collect::<Result<_, InvalidEntry>>()?,
         footprints: footprints.iter().map(footprint).collect::<Result<_, InvalidEntry>>()?,
+        blocked: blocked
+            .iter()
+            .map(|entry| Pattern::parse(entry, Packaging::Deb))
+            .collect::<Result<_, _>>()?,
     })
 }
