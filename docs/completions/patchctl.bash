@@ -376,12 +376,16 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__baseline__subcmd__show)
-            opts="-h --toml --json --socket --help"
+            opts="-h --root --toml --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

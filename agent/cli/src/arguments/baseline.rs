@@ -53,6 +53,10 @@ pub(crate) struct ShowBaselineArguments {
     #[arg(value_name = "BASELINE")]
     pub(crate) baseline: Option<String>,
 
+    /// Show that of the host whose root directory is DIR
+    #[arg(long, value_name = "DIR", conflicts_with = "baseline")]
+    pub(crate) root: Option<PathBuf>,
+
     /// Print it as patchd's own TOML, ready to be saved
     #[arg(long)]
     pub(crate) toml: bool,

@@ -112,6 +112,20 @@ fn predefined_baselines_go_by_id_and_by_name() {
     assert!(own.contains("(builtin:"), "{own}");
 }
 
+#[test]
+fn the_baseline_of_a_host_is_the_one_that_its_configuration_names() {
+    let root = HostRoot::debian_12(b"");
+    let at = root.path().to_str().unwrap();
+    let shown = |code| patchctl(["baseline", "show", "--root", at]).expect_code(code);
+    assert!(shown(0).stdout.contains("(builtin:debian)"));
+    root.put("etc/patchd/baseline.json", WEB);
+    assert!(shown(0).stdout.starts_with("web"), "{}", shown(0).stdout);
+    root.put("etc/patchd/patchd.toml", b"[baseline]\nsource = \"/etc/patchd/other.json\"\n");
+    assert!(shown(1).stderr.contains("there is no such file"), "{}", shown(1).stderr);
+    root.put("etc/patchd/patchd.toml", b"[baseline]\nsource = \"other.json\"\n");
+    assert!(shown(2).stderr.contains("patchd.toml:2: baseline.source: "), "{}", shown(2).stderr);
+}
+
 /// AWS's own examples are of Windows, and say so in one sentence.
 #[test]
 fn the_examples_of_the_aws_cli_are_refused_for_what_they_are() {

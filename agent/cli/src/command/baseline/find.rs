@@ -6,12 +6,13 @@ use std::path::Path;
 
 use patchd_core::baseline::Baseline;
 use patchd_core::baseline::system::OperatingSystem;
-use patchd_host::os::read_os_release;
-use patchd_host::problem_list::ProblemList;
+use patchd_core::problem::Weight;
 use patchd_host::root::Root;
+use patchd_host::{baseline_files, config_files};
 use patchd_protocol::baseline::{self, BaselineFile, MAX_BASELINE, Mistakes};
 
 use crate::exit::{Exit, Failure};
+use crate::once;
 
 /// The baseline that an argument names.
 pub(super) fn named(argument: &str) -> Result<BaselineFile, Failure> {
@@ -28,10 +29,18 @@ pub(super) fn named_for(argument: &str, system: OperatingSystem) -> Result<Basel
     Err(Failure::because(Exit::BadInput, format!("{argument} is for {own}, and the host is {host}")))
 }
 
-/// The one that this host is judged by.
-pub(super) fn of_host(root: &Root) -> BaselineFile {
-    let os = read_os_release(root, &mut ProblemList::new("os-release"));
-    BaselineFile::of(Baseline::builtin(os.system_of_apt_host()))
+/// The one that this host is judged by, as its configuration says. Which patch group its instance's tag names only the
+/// daemon knows, and every report says.
+pub(super) fn of_host(root: &Root) -> Result<BaselineFile, Failure> {
+    let settings = config_files::load(root).map_err(|mistakes| once::mistaken(&mistakes))?;
+    let source = settings.baseline.of_group(settings.agent.patch_group.as_deref());
+    let (ruling, problems) = baseline_files::load(root, root, source);
+    let serious = problems.iter().filter(|problem| problem.weight == Weight::Incomplete);
+    let serious: Vec<_> = serious.map(ToString::to_string).collect();
+    if serious.is_empty() {
+        return Ok(BaselineFile::of(ruling.baseline));
+    }
+    Err(Failure::because(Exit::Failed, format!("this host's baseline can't be used: {}", serious.join("; "))))
 }
 
 fn find(

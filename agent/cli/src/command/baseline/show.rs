@@ -5,6 +5,7 @@ use patchd_host::root::Root;
 use super::find;
 use crate::arguments::baseline::ShowBaselineArguments;
 use crate::exit::{Exit, Failure};
+use crate::once;
 use crate::output::{Output, tell};
 use crate::view;
 
@@ -14,7 +15,9 @@ pub(super) fn run(arguments: &ShowBaselineArguments, output: &mut Output) -> Res
     }
     let file = match &arguments.baseline {
         Some(argument) => find::named(argument)?,
-        None => find::of_host(&Root::host()),
+        None => {
+            find::of_host(&arguments.root.as_deref().map_or_else(|| Ok(Root::host()), once::existing_root)?)?
+        }
     };
     if !output.is_json && !arguments.toml {
         output.lines(&view::baseline::show(&file, output.width))?;
