@@ -185,10 +185,12 @@ impl<C: Clock> ClockWatch<C> {
     /// Somebody says that the clock is right.
     pub fn accept(&self) {
         let mut state = self.state();
-        state.last = (self.clock.now(), self.clock.since_boot());
-        state.newest = Some(state.last.0);
+        let now = self.clock.now();
+        state.last = (now, self.clock.since_boot());
+        // To one that was never in doubt it makes no difference.
+        state.is_accepted |= state.set_by.is_some() || state.newest.is_some_and(|newest| now < newest);
+        state.newest = Some(now);
         state.set_by = None;
-        state.is_accepted = true;
     }
 
     /// Whether the clock was accepted since this was asked last: then what the journal had before counts no more.
@@ -304,6 +306,8 @@ mod tests {
         accepted.accept();
         assert_eq!(accepted.distrust(), None);
         assert!(accepted.take_accepted());
+        accepted.accept();
+        assert!(!accepted.take_accepted(), "nothing was wrong with it");
         hands.pass(29);
         assert_eq!(caught_up.distrust(), None);
         assert!(!caught_up.take_accepted());
