@@ -1,7 +1,7 @@
 //! Whose a file is, by the file lists of the package database. It reads all of them once, and only for the files that it
 //! is asked about: no index is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,14 @@ pub fn owners(
     paths: &BTreeSet<PathBuf>,
 ) -> BTreeMap<PathBuf, BTreeSet<PackageId>> {
     let diversions = Diversions::read(root, &mut ProblemList::new("diversions"));
-    let mut wanted = BTreeMap::<PathBuf, Vec<Wanted<'_>>>::new();
+    // By their bytes: paths are compared part by part, which takes ten times as long.
+    let mut wanted = HashMap::<Vec<u8>, Vec<Wanted<'_>>>::new();
     for path in paths {
         for (distance, name) in [path.clone()].into_iter().chain(shorter_names(path)).enumerate() {
             for place in spellings(&name) {
                 for listed in diversions.sources_of(&place).chain([place.as_path()]) {
                     let one = Wanted { path, distance, place: place.clone() };
-                    wanted.entry(listed.to_owned()).or_default().push(one);
+                    wanted.entry(listed.as_os_str().as_bytes().to_vec()).or_default().push(one);
                 }
             }
         }
@@ -50,8 +51,8 @@ pub fn owners(
         let Ok(list) = read::read(root, Path::new(INFO).join(name), MAX_LIST) else { continue };
         let package = stem.split_once(':').map_or(stem, |(package, _)| package);
         for line in list.split(|&byte| byte == b'\n') {
+            let Some(wanted) = wanted.get(line) else { continue };
             let listed = Path::new(OsStr::from_bytes(line));
-            let Some(wanted) = wanted.get(listed) else { continue };
             // Where a diversion moved it, the file is not the one that is wanted.
             for one in wanted.iter().filter(|one| diversions.place(listed, package) == one.place) {
                 let found = nearest.entry(one.path).or_insert((usize::MAX, BTreeSet::new()));
