@@ -174,6 +174,8 @@ pub struct Observed {
     pub window: Verdict,
     pub is_paused: bool,
     pub freeze: Option<Freeze>,
+    /// Whose word lifts a freeze that would be in force, in a sentence.
+    pub lifted: Option<String>,
     pub clock: Clock,
     pub filesystems: Vec<Filesystem>,
     /// `None` if nobody can tell: then it is no reason to wait.
@@ -188,8 +190,9 @@ pub struct Observed {
 /// What an open gate lets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permit {
-    /// The window's name, or the grant's reason.
     pub by: Permission,
+    /// The window's name, or the grant's reason, and whose word lifted a freeze: what records and reports say.
+    pub word: String,
     /// The time that a transaction may be meant to take.
     pub time: SignedDuration,
 }
@@ -247,6 +250,14 @@ fn shut_by_window(window: &Verdict) -> Option<Shut> {
     }
 }
 
+/// What records and reports say of a permission, and of a freeze that was lifted for it.
+pub fn word(permission: &Permission, lifted: Option<&str>) -> String {
+    match lifted {
+        None => permission.name(),
+        Some(lifted) => format!("{}; {lifted}", permission.name()),
+    }
+}
+
 /// A permit if every gate is open, else every gate that is shut.
 pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec<Shut>> {
     let mut shut = shut_by_people(observed.is_paused, observed.freeze.as_ref());
@@ -269,7 +280,10 @@ pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec
         shut.extend(because.iter().filter_map(shut_by));
     }
     match permission {
-        Some(by) if shut.is_empty() => Ok(Permit { time: time_left(observed, &by), by }),
+        Some(by) if shut.is_empty() => {
+            let word = word(&by, observed.lifted.as_deref());
+            Ok(Permit { time: time_left(observed, &by), word, by })
+        }
         _ => Err(shut),
     }
 }

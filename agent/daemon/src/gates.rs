@@ -31,6 +31,7 @@ impl Moment<'_> {
             window: window::verdict(&settings.windows, now),
             is_paused,
             freeze: settings.frozen(now),
+            lifted: settings.lifted(now),
             clock: clock(distrust, seen.clock, settings.clock.require_synchronised),
             filesystems: seen.filesystems.into_iter().map(filesystem).collect(),
             available_memory: seen.available_memory_bytes,

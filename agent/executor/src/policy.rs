@@ -119,6 +119,11 @@ impl Rules {
         }
     }
 
+    /// Whose word lifts a freeze that would be in force, if one does.
+    pub(crate) fn lifted(&self, now: Timestamp) -> Option<String> {
+        self.settings.lifted(now)
+    }
+
     fn check_clock(&self, clock: &Synchronisation) -> Result<(), Stop> {
         let detail = match clock {
             _ if !self.settings.clock.require_synchronised => return Ok(()),
@@ -252,6 +257,21 @@ mod tests {
         let granted = grant(&plan(&[("app", "2")]), OUTSIDE, "2026-11-28T03:00:00Z");
         check_refused(site.permission(OUTSIDE, &granted.plan, &granted), RefusalCode::Frozen, told);
         assert!(site.window("2026-11-29T03:00:00Z", &Synchronisation::Synchronised).is_ok());
+    }
+
+    #[test]
+    fn an_emergency_of_roots_lifts_the_freeze_that_it_names_and_is_told() {
+        let freezes = "[[freeze]]\nname = \"fair\"\nschedule = \"11-20..12-10\"\nreason = \"trade fair\"\n\
+                       [[emergency]]\nname = \"CVE-1\"\nfreezes = [\"fair\"]\nby = \"Ada Lovelace\"\n\
+                       reason = \"it is exploited\"\nuntil = 2026-11-29T02:30:00Z\n";
+        let site = Site::new(&format!("{WEEKLY}{freezes}"));
+        assert_eq!(site.window(IN_WINDOW, &Synchronisation::Synchronised).unwrap().name, "weekly");
+        let lifted = site.policy.read().unwrap().lifted(IN_WINDOW.parse().unwrap());
+        let told =
+            "the freeze \"fair\" is lifted until 2026-11-29T02:30:00Z by Ada Lovelace: it is exploited";
+        assert_eq!(lifted.as_deref(), Some(told));
+        let later = site.window("2026-11-29T02:30:00Z", &Synchronisation::Synchronised);
+        check_refused(later, RefusalCode::Frozen, "frozen until 2026-12-11T00:00:00Z: trade fair");
     }
 
     fn plan(changes: &[(&str, &str)]) -> Plan {

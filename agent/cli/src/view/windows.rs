@@ -63,23 +63,37 @@ fn configured_lines(configured: &ConfiguredWire, view: &View) -> Vec<Line> {
         if let Some(days) = window.offset_days {
             text.push_str(&format!(", {days} days after the schedule"));
         }
-        let bounds = [("from", window.start), ("until", window.end)];
-        for (word, bound) in bounds.into_iter().filter_map(|(word, bound)| bound.map(|bound| (word, bound))) {
-            text.push_str(&format!(", {word} {}", clock(bound)));
-        }
+        text.push_str(&bounds(window.start, window.end));
         lines.extend(wrapped(&format!("window {}: ", window.name), &text, view.width));
     }
     for freeze in &configured.freezes {
         let mut text = freeze.reason.clone();
-        if let (Some(from), Some(until)) = (freeze.from, freeze.until) {
-            text.push_str(&format!(", from {} until {}", clock(from), clock(until)));
+        if let Some(schedule) = &freeze.schedule {
+            text.push_str(&format!(", {schedule}"));
         }
+        if let Some(zone) = &freeze.timezone {
+            text.push_str(&format!(" in {zone}"));
+        }
+        text.push_str(&bounds(freeze.from, freeze.until));
         lines.extend(wrapped(&format!("freeze {}: ", freeze.name), &text, view.width));
+    }
+    for emergency in &configured.emergencies {
+        let (by, until) = (&emergency.by, clock(emergency.until));
+        let text =
+            format!("{} lifted until {until} by {by}: {}", emergency.freezes.join(", "), emergency.reason);
+        lines.extend(wrapped("emergency: ", &text, view.width));
     }
     if !lines.is_empty() {
         lines.push(Line::empty());
     }
     lines
+}
+
+fn bounds(from: Option<Timestamp>, until: Option<Timestamp>) -> String {
+    let bound = |word: &str, time: Option<Timestamp>| {
+        time.map(|time| format!(", {word} {}", clock(time))).unwrap_or_default()
+    };
+    format!("{}{}", bound("from", from), bound("until", until))
 }
 
 /// A time to the second, where a schedule has seconds.

@@ -17,6 +17,7 @@ fn observed() -> Observed {
         window: open(),
         is_paused: false,
         freeze: None,
+        lifted: None,
         clock: Clock::Synchronised,
         filesystems: vec![],
         available_memory: Some(MIN_MEMORY),

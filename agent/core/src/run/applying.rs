@@ -100,7 +100,7 @@ impl RunState {
         };
         let Some(plan) = progress.plan_of(&batch) else { return self.wind_up(*progress, Vec::new()) };
         progress.started += 1;
-        progress.permission = Some(permit.by.name());
+        progress.permission = Some(permit.word);
         let granted = matches!(permit.by, Permission::Grant(_)).then(|| progress.plan.clone());
         let transaction = format!("{}.apply.{}", self.order.id, progress.started);
         let work = Work { transaction, plan, estimate: batch.time, granted };

@@ -2,6 +2,9 @@
 
 use jiff::SignedDuration;
 
+/// What is shorter is a slip of the pen.
+pub(super) const SHORTEST: SignedDuration = SignedDuration::from_mins(1);
+
 /// Reads `3h`, `90m` or `1h30m`.
 pub(super) fn parse(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("{text:?} is no duration; use hours and minutes such as `3h`, `90m` or `1h30m`");

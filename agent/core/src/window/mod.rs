@@ -9,9 +9,11 @@ mod cron;
 mod days;
 mod duration;
 mod error;
+pub mod freeze;
 mod occurrences;
 mod rate;
 mod schedule;
+pub mod splay;
 mod weekly;
 
 use jiff::tz::TimeZone;

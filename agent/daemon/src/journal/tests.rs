@@ -107,6 +107,7 @@ fn observed(now: Timestamp) -> Observed {
         window: Verdict::Open(occurrence),
         is_paused: false,
         freeze: None,
+        lifted: None,
         clock: Clock::Synchronised,
         filesystems: vec![Filesystem {
             mount: "/".into(),

@@ -13,7 +13,7 @@ use crate::verbs::Executor;
 
 /// Root's word for one change, now.
 pub(crate) struct Permission {
-    /// The window's name, or the grant's reason.
+    /// The window's name, or the grant's reason, and whose word lifted a freeze.
     pub(crate) word: String,
     /// When it ends: the cutoff, or the grant's end.
     pub(crate) until: Timestamp,
@@ -38,7 +38,8 @@ pub(crate) fn permission(executor: &Executor, order: &Order<'_>) -> Result<Permi
         gate::Permission::Window(occurrence) => occurrence.cutoff,
         gate::Permission::Grant(grant) => grant.until,
     };
-    Ok(Permission { word: permission.name(), until, apply: rules.apply().clone() })
+    let word = gate::word(&permission, rules.lifted(now).as_deref());
+    Ok(Permission { word, until, apply: rules.apply().clone() })
 }
 
 /// How long may still be waited, so that what the order is meant to take is left before the permission ends.

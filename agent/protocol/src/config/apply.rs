@@ -1,21 +1,13 @@
-//! The settings of how the host is changed: `[apply]`, `[[conffile]]`, `[clock]` and `[[freeze]]`, with their judging.
-//!
-//! Freezes are spans between two instants; those that recur, and who may override one, are not here.
+//! The settings of how the host is changed: `[apply]`, `[[conffile]]` and `[clock]`, with their judging.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use patchd_core::gate::Freeze;
 use patchd_core::glob::Glob;
 
-use super::fragment::{ConffileFragment, FreezeFragment, Located};
+use super::fragment::{ConffileFragment, Located};
 use super::input::Input;
 use super::mistake::suggest;
-use super::settings::{Judge, Settings, duration_within};
-use super::value::{check_name, instant};
-
-/// The longest reason of a freeze, in characters.
-const MAX_REASON: usize = 500;
+use super::settings::{Judge, duration_within};
 
 /// The most rules and globs that are looked through for each package.
 const MAX_GLOBS: usize = 1_000;
@@ -31,6 +23,8 @@ pub struct ApplySettings {
     pub reboot_reserve: Duration,
     /// How long one transaction may be meant to take, so that a stop is honoured in time. Default: 30 minutes.
     pub longest_transaction: Duration,
+    /// How far the hosts of a fleet are spread over the first part of a window. Default: 15 minutes.
+    pub splay: Duration,
     /// The packages that may be removed, and those that may go down to an earlier version. Default: none.
     pub allow_removal: Vec<Glob>,
     pub allow_downgrade: Vec<Glob>,
@@ -72,16 +66,6 @@ pub struct ClockSettings {
     pub require_synchronised: bool,
 }
 
-/// A time in which nothing is changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreezePeriod {
-    pub name: String,
-    pub from: Timestamp,
-    /// The first instant that is free again.
-    pub until: Timestamp,
-    pub reason: String,
-}
-
 impl Default for ApplySettings {
     fn default() -> Self {
         Self {
@@ -89,6 +73,7 @@ impl Default for ApplySettings {
             conffile_choices: Vec::new(),
             reboot_reserve: Duration::from_secs(5 * 60),
             longest_transaction: Duration::from_secs(30 * 60),
+            splay: Duration::from_secs(15 * 60),
             allow_removal: Vec::new(),
             allow_downgrade: Vec::new(),
         }
@@ -117,20 +102,11 @@ impl ApplySettings {
     }
 }
 
-impl Settings {
-    /// The freeze that `now` is in; of several, the one that lasts longest.
-    pub fn frozen(&self, now: Timestamp) -> Option<Freeze> {
-        let in_force = self.freezes.iter().filter(|freeze| freeze.from <= now && now < freeze.until);
-        let freeze = in_force.max_by_key(|freeze| freeze.until)?;
-        let reason = format!("{} ({:?})", freeze.reason, freeze.name);
-        Some(Freeze { until: freeze.until, reason })
-    }
-}
-
 impl Judge<'_> {
     pub(super) fn apply(&mut self, input: &Input) -> ApplySettings {
-        let ApplySettings { conffiles, conffile_choices: _, reboot_reserve, longest_transaction, .. } =
-            ApplySettings::default();
+        let ApplySettings {
+            conffiles, conffile_choices: _, reboot_reserve, longest_transaction, splay, ..
+        } = ApplySettings::default();
         let said = &input.sections;
         let reserve = |text: &String| duration_within(text, "0s", "2h");
         let longest = |text: &String| duration_within(text, "1m", "12h");
@@ -150,6 +126,9 @@ impl Judge<'_> {
                 longest_transaction,
                 longest,
             ),
+            splay: self.or_default("apply.splay", said.apply_splay.clone(), splay, |text| {
+                duration_within(text, "0s", "12h")
+            }),
             allow_removal: self.globs("apply.allow_removal", said.apply_allow_removal.clone()),
             allow_downgrade: self.globs("apply.allow_downgrade", said.apply_allow_downgrade.clone()),
         }
@@ -186,41 +165,6 @@ impl Judge<'_> {
         }
         choices
     }
-
-    pub(super) fn freezes(&mut self, files: &[Vec<FreezeFragment>]) -> Vec<FreezePeriod> {
-        self.named("freeze", files, |judge, said| {
-            let freeze = judge.freeze(said)?;
-            Some((freeze.name.clone(), said.place.clone(), freeze))
-        })
-    }
-
-    fn freeze(&mut self, said: &FreezeFragment) -> Option<FreezePeriod> {
-        let keys = [
-            ("name", said.name.as_ref()),
-            ("from", said.from.as_ref()),
-            ("until", said.until.as_ref()),
-            ("reason", said.reason.as_ref()),
-        ];
-        let example = "write name = \"holidays\", from = 2026-12-20T00:00:00Z, until = 2027-01-04T00:00:00Z and \
-                       reason = \"change freeze\"";
-        let [Some(name), Some(from), Some(until), Some(reason)] =
-            self.all_or_none("freeze", &said.place, keys, example)
-        else {
-            return None;
-        };
-        let name = self.judged("freeze.name", name, |name| check_name(name, 64).map(|()| name.clone()));
-        let from = self.judged("freeze.from", from, |text| instant(text));
-        let reason = self.judged("freeze.reason", reason, |text| check_reason(text));
-        let end = self.judged("freeze.until", until, |text| instant(text));
-        let (Some(name), Some(from), Some(end), Some(reason)) = (name, from, end, reason) else {
-            return None;
-        };
-        if end <= from {
-            self.mistake(&until.place, "freeze.until", format!("{end} is not after {from}"));
-            return None;
-        }
-        Some(FreezePeriod { name, from, until: end, reason })
-    }
 }
 
 fn rule(text: &str) -> Result<ConffileRule, String> {
@@ -231,12 +175,4 @@ fn rule(text: &str) -> Result<ConffileRule, String> {
 
 fn glob(text: &str) -> Result<Glob, String> {
     Glob::parse(text).map_err(|error| format!("{text:?} is no package name with `*` and `?` in it: {error}"))
-}
-
-fn check_reason(text: &str) -> Result<String, String> {
-    let length = text.chars().count();
-    if (1..=MAX_REASON).contains(&length) && !text.chars().any(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("a reason has 1 to {MAX_REASON} characters on one line"))
 }

@@ -42,7 +42,21 @@ pub(super) struct FreezeFragment {
     pub(super) name: Option<Located<String>>,
     pub(super) from: Option<Located<String>>,
     pub(super) until: Option<Located<String>>,
+    pub(super) schedule: Option<Located<String>>,
+    pub(super) timezone: Option<Located<String>>,
+    pub(super) duration: Option<Located<String>>,
     pub(super) reason: Option<Located<String>>,
+}
+
+/// One `[[emergency]]`, its values not yet judged.
+#[derive(Debug, Clone)]
+pub(super) struct EmergencyFragment {
+    pub(super) place: Place,
+    pub(super) name: Option<Located<String>>,
+    pub(super) freezes: Option<Located<Vec<String>>>,
+    pub(super) by: Option<Located<String>>,
+    pub(super) reason: Option<Located<String>>,
+    pub(super) until: Option<Located<String>>,
 }
 
 /// One `[[conffile]]`, its values not yet judged.
@@ -81,6 +95,7 @@ pub(super) struct Fragment {
     pub(super) apply_conffiles: Option<Located<String>>,
     pub(super) apply_reboot_reserve: Option<Located<String>>,
     pub(super) apply_longest_transaction: Option<Located<String>>,
+    pub(super) apply_splay: Option<Located<String>>,
     pub(super) apply_allow_removal: Option<Located<Vec<String>>>,
     pub(super) apply_allow_downgrade: Option<Located<Vec<String>>>,
     pub(super) clock_require_synchronised: Option<Located<bool>>,
@@ -90,11 +105,12 @@ pub(super) struct Fragment {
     pub(super) log_level: Option<Located<String>>,
     pub(super) windows: Vec<WindowFragment>,
     pub(super) freezes: Vec<FreezeFragment>,
+    pub(super) emergencies: Vec<EmergencyFragment>,
     pub(super) conffiles: Vec<ConffileFragment>,
     pub(super) patch_groups: Vec<PatchGroupFragment>,
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "agent",
     "baseline",
     "patch_group",
@@ -102,6 +118,7 @@ const SECTIONS: [&str; 12] = [
     "store",
     "window",
     "freeze",
+    "emergency",
     "apply",
     "conffile",
     "clock",
@@ -110,7 +127,7 @@ const SECTIONS: [&str; 12] = [
 ];
 
 /// The sections that may be there any number of times.
-const LISTS: [&str; 4] = ["window", "freeze", "conffile", "patch_group"];
+const LISTS: [&str; 5] = ["window", "freeze", "emergency", "conffile", "patch_group"];
 
 impl Fragment {
     /// Reads one file. What is wrong is listed, and the rest of the file is read all the same.
@@ -183,6 +200,7 @@ impl Fragment {
                 self.apply_conffiles = section.text("conffiles");
                 self.apply_reboot_reserve = section.text("reboot_reserve");
                 self.apply_longest_transaction = section.text("longest_transaction");
+                self.apply_splay = section.text("splay");
                 self.apply_allow_removal = section.texts("allow_removal");
                 self.apply_allow_downgrade = section.texts("allow_downgrade");
             }
@@ -219,7 +237,18 @@ impl Fragment {
                 name: section.text("name"),
                 from: section.instant("from"),
                 until: section.instant("until"),
+                schedule: section.text("schedule"),
+                timezone: section.text("timezone"),
+                duration: section.text("duration"),
                 reason: section.text("reason"),
+            }),
+            "emergency" => self.emergencies.push(EmergencyFragment {
+                place,
+                name: section.text("name"),
+                freezes: section.texts("freezes"),
+                by: section.text("by"),
+                reason: section.text("reason"),
+                until: section.instant("until"),
             }),
             "patch_group" => self.patch_groups.push(PatchGroupFragment {
                 place,

@@ -1,7 +1,9 @@
 //! What all configuration files say together. A later file wins key by key, and window by window and freeze by
 //! freeze of the same name.
 
-use super::fragment::{ConffileFragment, Fragment, FreezeFragment, PatchGroupFragment, WindowFragment};
+use super::fragment::{
+    ConffileFragment, EmergencyFragment, Fragment, FreezeFragment, PatchGroupFragment, WindowFragment,
+};
 
 /// The merged files. The lists in `sections` are empty: they are kept file by file, so that a name that one file has
 /// twice is told apart from a name that a later file replaces.
@@ -10,6 +12,7 @@ pub(super) struct Input {
     pub(super) sections: Fragment,
     pub(super) windows: Vec<Vec<WindowFragment>>,
     pub(super) freezes: Vec<Vec<FreezeFragment>>,
+    pub(super) emergencies: Vec<Vec<EmergencyFragment>>,
     pub(super) conffiles: Vec<Vec<ConffileFragment>>,
     pub(super) patch_groups: Vec<Vec<PatchGroupFragment>>,
 }
@@ -18,6 +21,7 @@ impl Input {
     pub(super) fn overlay(&mut self, mut later: Fragment) {
         self.windows.push(std::mem::take(&mut later.windows));
         self.freezes.push(std::mem::take(&mut later.freezes));
+        self.emergencies.push(std::mem::take(&mut later.emergencies));
         self.conffiles.push(std::mem::take(&mut later.conffiles));
         self.patch_groups.push(std::mem::take(&mut later.patch_groups));
         let earlier = std::mem::take(&mut self.sections);
@@ -43,6 +47,7 @@ impl Input {
             apply_conffiles: later.apply_conffiles.or(earlier.apply_conffiles),
             apply_reboot_reserve: later.apply_reboot_reserve.or(earlier.apply_reboot_reserve),
             apply_longest_transaction: later.apply_longest_transaction.or(earlier.apply_longest_transaction),
+            apply_splay: later.apply_splay.or(earlier.apply_splay),
             apply_allow_removal: later.apply_allow_removal.or(earlier.apply_allow_removal),
             apply_allow_downgrade: later.apply_allow_downgrade.or(earlier.apply_allow_downgrade),
             clock_require_synchronised: later
@@ -54,6 +59,7 @@ impl Input {
             log_level: later.log_level.or(earlier.log_level),
             windows: Vec::new(),
             freezes: Vec::new(),
+            emergencies: Vec::new(),
             conffiles: Vec::new(),
             patch_groups: Vec::new(),
         };

@@ -6,6 +6,7 @@
 mod apply;
 mod baseline;
 mod fragment;
+mod freeze;
 mod input;
 mod settings;
 mod value;
@@ -15,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use crate::mistake;
 
-pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule, FreezePeriod};
+pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule};
 pub use self::baseline::{
     BaselineSettings, BaselineSource, DEFAULT_FILES, PatchGroup, check_group, parse_source,
 };

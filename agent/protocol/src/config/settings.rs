@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use patchd_core::window::Window;
+use patchd_core::window::freeze::{Emergency, FreezePeriod};
 
-use super::apply::{ApplySettings, ClockSettings, FreezePeriod};
+use super::apply::{ApplySettings, ClockSettings};
 use super::baseline::{BaselineSettings, check_group};
 use super::fragment::{Located, Place};
 use super::input::Input;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub windows: Vec<Window>,
     /// When the host may not be changed, whatever else allows it. None by default.
     pub freezes: Vec<FreezePeriod>,
+    /// Root's word that some freezes don't hold for a while. None by default.
+    pub emergencies: Vec<Emergency>,
     pub apply: ApplySettings,
     pub clock: ClockSettings,
     pub control: ControlSettings,
@@ -125,6 +128,7 @@ impl Default for Settings {
             },
             windows: Vec::new(),
             freezes: Vec::new(),
+            emergencies: Vec::new(),
             apply: ApplySettings::default(),
             clock: ClockSettings::default(),
             control: ControlSettings {
@@ -146,6 +150,7 @@ pub(super) fn from_input(
     let Settings { scan, store, clock, control, log, .. } = Settings::default();
     let mut judge = Judge { mistakes };
     let apply = judge.apply(&input);
+    let freezes = judge.freezes(&input.freezes, &zone_of);
     let baseline = judge.baseline(&input);
     let said = input.sections;
     let mut names = |key, value, default| match value {
@@ -188,8 +193,9 @@ pub(super) fn from_input(
                 ),
             },
         },
-        windows: judge.windows(&input.windows, zone_of),
-        freezes: judge.freezes(&input.freezes),
+        windows: judge.windows(&input.windows, &zone_of),
+        emergencies: judge.emergencies(&input.emergencies, &freezes),
+        freezes,
         apply,
         clock: ClockSettings {
             require_synchronised: said
@@ -258,6 +264,17 @@ impl Judge<'_> {
         parse: impl Fn(&String) -> Result<T, String>,
     ) -> Option<T> {
         parse(&said.value).map_err(|message| self.mistake(&said.place, key, message)).ok()
+    }
+
+    /// A value that need not be there. The outer `None` is a mistake.
+    pub(super) fn optional_value<T>(
+        &mut self,
+        key: &str,
+        said: Option<&Located<String>>,
+        parse: impl Fn(&String) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        let Some(said) = said else { return Some(None) };
+        self.judged(key, said, parse).map(Some)
     }
 
     /// The values of a table that needs them all. Each that is missing is a mistake.

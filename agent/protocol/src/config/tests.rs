@@ -72,7 +72,7 @@ fn the_shipped_file_has_an_example_of_every_key_of_every_list() {
     let zone_of = |name: &str| ["UTC", "Europe/Berlin"].contains(&name).then_some(TimeZone::UTC);
     let settings = read(&[file("examples", &examples)], zone_of).unwrap();
     assert_eq!(settings.windows.len(), 2);
-    for list in ["window", "freeze", "conffile"] {
+    for list in ["window", "freeze", "emergency", "conffile"] {
         let asked = format!("[[{list}]]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
         let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
         let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
@@ -352,4 +352,58 @@ fn hostile_texts_are_refused_in_bounded_depth_and_length() {
         let mistakes = read_texts(&[("deep", &text)]).unwrap_err();
         assert!(mistakes.list().iter().all(|mistake| mistake.message.len() < 500), "{mistakes}");
     }
+}
+
+#[test]
+fn a_freeze_recurs_and_an_emergency_lifts_it_by_its_name() {
+    let text = "[[freeze]]\nname = \"year\"\nschedule = \"12-20..01-04\"\nreason = \"holidays\"\n\
+                [[freeze]]\nname = \"month\"\nschedule = \"cron(0 18 L-1 * ? *)\"\nduration = \"2d\"\nreason = \"books\"\n\
+                [[freeze]]\nname = \"weekend\"\nschedule = \"Fri 18:00 +60h\"\nreason = \"rest\"\n\
+                until = 2027-03-01T00:00:00Z\n\
+                [[emergency]]\nname = \"e\"\nfreezes = [\"year\"]\nby = \"Ada\"\nreason = \"CVE\"\n\
+                until = 2026-12-24T00:00:00Z\n";
+    let settings = read_texts(&[("patchd.toml", text)]).unwrap();
+    let at = |now: &str| {
+        settings.frozen(now.parse().unwrap()).map(|freeze| format!("{} {}", freeze.until, freeze.reason))
+    };
+    assert_eq!(at("2026-12-16T12:00:00Z"), None);
+    assert_eq!(at("2026-12-21T12:00:00Z"), None, "lifted");
+    let lifted = settings.lifted("2026-12-21T12:00:00Z".parse().unwrap());
+    assert_eq!(
+        lifted.as_deref(),
+        Some("the freeze \"year\" is lifted until 2026-12-24T00:00:00Z by Ada: CVE")
+    );
+    assert_eq!(settings.lifted("2026-12-16T12:00:00Z".parse().unwrap()), None);
+    assert_eq!(at("2026-12-24T00:00:00Z").as_deref(), Some("2027-01-05T00:00:00Z holidays (\"year\")"));
+    assert_eq!(at("2027-01-04T23:59:59Z").as_deref(), Some("2027-01-05T00:00:00Z holidays (\"year\")"));
+    assert_eq!(at("2027-01-05T00:00:00Z"), None);
+    assert_eq!(at("2027-02-27T18:00:00Z").as_deref(), Some("2027-03-01T18:00:00Z books (\"month\")"));
+    assert_eq!(at("2027-01-08T18:00:00Z").as_deref(), Some("2027-01-11T06:00:00Z rest (\"weekend\")"));
+    assert_eq!(at("2027-03-06T12:00:00Z"), None, "the weekends are over in March");
+}
+
+#[test]
+fn mistakes_in_freezes_and_emergencies_are_told() {
+    check_mistakes(
+        "[[freeze]]\nname = \"a\"\nschedule = \"13-20..01-04\"\nreason = \"x\"\n\
+         [[freeze]]\nname = \"b\"\nschedule = \"12-20..01-04\"\nduration = \"2d\"\nreason = \"x\"\n\
+         [[freeze]]\nname = \"c\"\nschedule = \"cron(0 2 ? * SUN *)\"\nduration = \"32d\"\nreason = \"x\"\n\
+         [[freeze]]\nname = \"d\"\nschedule = \"cron(0 2 ? * SUN *)\"\nreason = \"x\"\n\
+         [[freeze]]\nname = \"e\"\nfrom = 2026-12-20T00:00:00Z\nuntil = 2026-12-21T00:00:00Z\nreason = \"x\"\n\
+         duration = \"2d\"\n\
+         [[emergency]]\nname = \"f\"\nfreezes = [\"nobody\"]\nby = \"Ada\"\nreason = \"x\"\nuntil = 2026-12-24T00:00:00Z\n\
+         [[emergency]]\nname = \"g\"\nfreezes = []\nby = \"\"\nreason = \"x\"\nuntil = \"soon\"\n",
+        &[
+            "patchd.toml:3: freeze.schedule: \"13-20\" is no day of a year; write month and day, such as 12-20",
+            "patchd.toml:8: freeze.duration: a freeze between two days lasts as long as they say",
+            "patchd.toml:13: freeze.duration: a freeze of 768h is not allowed; use 1 minute to 31 days",
+            "patchd.toml:17: freeze.duration: the schedule says none; write how long the freeze lasts, such as 2d",
+            "patchd.toml:24: freeze.duration: only a freeze with a schedule has one",
+            "patchd.toml:27: emergency.freezes: there is no freeze \"nobody\"",
+            "patchd.toml:33: emergency.freezes: it names no freeze",
+            "patchd.toml:34: emergency.by: a person has 1 to 100 characters on one line",
+            "patchd.toml:36: emergency.until: \"soon\" is no date and time with an offset; write it like \
+             2026-12-20T00:00:00Z",
+        ],
+    );
 }

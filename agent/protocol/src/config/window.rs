@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use patchd_core::window::{Field, ScheduleText, Window, WindowText};
 
-use super::fragment::{Located, Place, WindowFragment};
+use super::fragment::{Place, WindowFragment};
 use super::settings::Judge;
 use super::value::{check_name, instant, parse_duration};
 
@@ -34,10 +34,10 @@ impl Judge<'_> {
             self.judged("window.name", name, |name| check_name(name, 64).map(|()| name.clone()))
         });
         // Every mistake is told at once, so each value is looked at before one that is wrong ends it.
-        let duration = self.window_value("duration", said.duration.as_ref(), |text| length(text));
-        let cutoff = self.window_value("cutoff", said.cutoff.as_ref(), |text| length(text));
-        let start = self.window_value("start", said.start.as_ref(), |text| instant(text));
-        let end = self.window_value("end", said.end.as_ref(), |text| instant(text));
+        let duration = self.optional_value("window.duration", said.duration.as_ref(), |text| length(text));
+        let cutoff = self.optional_value("window.cutoff", said.cutoff.as_ref(), |text| length(text));
+        let start = self.optional_value("window.start", said.start.as_ref(), |text| instant(text));
+        let end = self.optional_value("window.end", said.end.as_ref(), |text| instant(text));
         let schedule = schedule?;
         let text = WindowText {
             name: name?,
@@ -60,17 +60,6 @@ impl Judge<'_> {
                 None
             }
         }
-    }
-
-    /// A value that need not be there. The outer `None` is a mistake.
-    fn window_value<T>(
-        &mut self,
-        key: &str,
-        said: Option<&Located<String>>,
-        parse: impl Fn(&String) -> Result<T, String>,
-    ) -> Option<Option<T>> {
-        let Some(said) = said else { return Some(None) };
-        self.judged(&format!("window.{key}"), said, parse).map(Some)
     }
 }
 

@@ -2,6 +2,7 @@
 //! and an instant alone, so the daemon and the command line say the same.
 
 use jiff::Timestamp;
+use patchd_core::window::freeze::{Emergency, FreezePeriod, FreezeTimes};
 use patchd_core::window::{Occurrence, Verdict, Window, verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -61,6 +62,9 @@ pub struct MomentWire {
     /// The freeze that forbids it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub freeze: Option<InForceWire>,
+    /// Whose word lifts a freeze that would be in force.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lifted: Option<String>,
 }
 
 /// A freeze that is in force.
@@ -76,6 +80,7 @@ pub struct InForceWire {
 pub struct ConfiguredWire {
     pub windows: Vec<ConfiguredWindowWire>,
     pub freezes: Vec<ConfiguredFreezeWire>,
+    pub emergencies: Vec<EmergencyWire>,
 }
 
 /// One `[[window]]`.
@@ -102,6 +107,11 @@ pub struct ConfiguredWindowWire {
 pub struct ConfiguredFreezeWire {
     pub name: String,
     pub reason: String,
+    /// Where it recurs: when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timezone: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Timestamp>,
@@ -110,17 +120,24 @@ pub struct ConfiguredFreezeWire {
     pub until: Option<Timestamp>,
 }
 
+/// One `[[emergency]]`: root's word that freezes don't hold for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EmergencyWire {
+    /// The freezes that it lifts.
+    pub freezes: Vec<String>,
+    pub by: String,
+    pub reason: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Timestamp,
+}
+
 impl WindowsDocument {
     /// What the settings say of an instant, and the next `count` openings after it.
     pub fn of_settings(settings: &Settings, at: Timestamp, count: usize) -> Self {
         let windows = settings.windows.iter().map(ConfiguredWindowWire::from).collect();
-        let freezes = settings.freezes.iter().map(|freeze| ConfiguredFreezeWire {
-            name: freeze.name.clone(),
-            reason: freeze.reason.clone(),
-            from: Some(freeze.from),
-            until: Some(freeze.until),
-        });
-        let configured = ConfiguredWire { windows, freezes: freezes.collect() };
+        let freezes = settings.freezes.iter().map(ConfiguredFreezeWire::from).collect();
+        let emergencies = settings.emergencies.iter().map(EmergencyWire::from).collect();
+        let configured = ConfiguredWire { windows, freezes, emergencies };
         Self {
             schema: WindowsSchema::V1,
             at: Some(MomentWire::of(settings, at)),
@@ -155,7 +172,12 @@ impl OpeningWire {
 impl MomentWire {
     /// What the settings say of an instant.
     pub fn of(settings: &Settings, at: Timestamp) -> Self {
-        let moment = Self::of_windows(&settings.windows, at, OpeningWire::named);
+        let lifted = settings.lifted(at);
+        let mut moment = Self::of_windows(&settings.windows, at, OpeningWire::named);
+        if let Some(lifted) = &lifted {
+            moment.because = format!("{}; {lifted}", moment.because);
+        }
+        let moment = Self { lifted, ..moment };
         match settings.frozen(at) {
             None => moment,
             Some(freeze) => Self {
@@ -195,7 +217,27 @@ impl MomentWire {
             }
         };
         let open = verdict == WindowVerdict::Open;
-        Self { at, open, windows: verdict, because, window: window.map(wire), freeze: None }
+        Self { at, open, windows: verdict, because, window: window.map(wire), freeze: None, lifted: None }
+    }
+}
+
+impl From<&FreezePeriod> for ConfiguredFreezeWire {
+    fn from(freeze: &FreezePeriod) -> Self {
+        let FreezePeriod { name, reason, times } = freeze;
+        let (schedule, timezone, from, until) = match times {
+            FreezeTimes::Dated { from, until } => (None, None, Some(*from), Some(*until)),
+            FreezeTimes::Recurring { text, .. } => {
+                (Some(text.expression.clone()), text.timezone.clone(), text.start, text.end)
+            }
+        };
+        Self { name: name.clone(), reason: reason.clone(), schedule, timezone, from, until }
+    }
+}
+
+impl From<&Emergency> for EmergencyWire {
+    fn from(emergency: &Emergency) -> Self {
+        let Emergency { freezes, by, reason, until } = emergency;
+        Self { freezes: freezes.clone(), by: by.clone(), reason: reason.clone(), until: *until }
     }
 }
 

@@ -117,6 +117,7 @@ fn observed(left: i64) -> Observed {
         window: Verdict::Open(occurrence),
         is_paused: false,
         freeze: None,
+        lifted: None,
         clock: Clock::Synchronised,
         filesystems: vec![Filesystem {
             mount: "/boot".into(),

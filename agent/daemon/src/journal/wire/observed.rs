@@ -14,6 +14,8 @@ pub(super) struct ObservedWire {
     window: VerdictWire,
     is_paused: bool,
     freeze: Option<UntilWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifted: Option<String>,
     clock: ClockWire,
     filesystems: Vec<FilesystemWire>,
     available_memory: Option<u64>,
@@ -73,6 +75,7 @@ impl From<&Observed> for ObservedWire {
             window: VerdictWire::from(&observed.window),
             is_paused: observed.is_paused,
             freeze: observed.freeze.as_ref().map(freeze),
+            lifted: observed.lifted.clone(),
             clock: match &observed.clock {
                 Clock::Synchronised => ClockWire::Synchronised,
                 Clock::NotRequired => ClockWire::NotRequired,
@@ -95,6 +98,7 @@ impl From<ObservedWire> for Observed {
             now: wire.now,
             window: Verdict::from(wire.window),
             is_paused: wire.is_paused,
+            lifted: wire.lifted,
             freeze: wire.freeze.map(|UntilWire { until, reason }| Freeze { until, reason }),
             clock: match wire.clock {
                 ClockWire::Synchronised => Clock::Synchronised,
