@@ -6,7 +6,7 @@
 //! come at once; and what was missed of a window is not made up for.
 
 use jiff::{SignedDuration, Timestamp};
-use patchd_core::window::{Occurrence, Verdict};
+use patchd_core::window::{Occurrence, Verdict, splay};
 use patchd_protocol::control::RunOutcome;
 use sha2::{Digest, Sha256};
 
@@ -21,9 +21,6 @@ const MAX_ATTEMPTS: u32 = 3;
 /// How long to wait before the next of them.
 const RETRY_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Over how much of a window the hosts are spread at most: an eighth of it, and no more than this.
-const LONGEST_SPREAD: SignedDuration = SignedDuration::from_mins(15);
-
 /// What the scheduler goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -35,6 +32,10 @@ pub struct Facts<'a> {
     pub booted_at: Option<Timestamp>,
     /// When the last run of any kind concluded.
     pub last_end: Option<Timestamp>,
+    /// How far the hosts of a fleet are spread over a window.
+    pub splay: SignedDuration,
+    /// What an apply will take, a reboot included, as far as that is known before it is planned.
+    pub needed: Option<SignedDuration>,
 }
 
 impl Facts<'_> {
@@ -64,16 +65,19 @@ impl Facts<'_> {
 
 /// A host's place in an interval of so many seconds: spread over hosts, and always the same for one.
 fn place(host: &str, interval: i64) -> i64 {
+    let place = u64::try_from(interval).ok().and_then(|interval| number(host).checked_rem(interval));
+    place.and_then(|place| i64::try_from(place).ok()).unwrap_or_default()
+}
+
+/// A number of the host's own: any host's id gives any number alike.
+fn number(host: &str) -> u64 {
     let hash = Sha256::digest(host);
-    let number = hash.iter().take(7).fold(0_i64, |number, &byte| number << 8 | i64::from(byte));
-    number % interval
+    hash.iter().take(7).fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 /// When a host may begin in an occurrence: never before it opens.
-fn begin_in(occurrence: &Occurrence, host: &str) -> Timestamp {
-    let spread = (occurrence.cutoff.duration_since(occurrence.start) / 8).min(LONGEST_SPREAD);
-    let after = SignedDuration::from_secs(place(host, spread.as_secs().max(1)));
-    occurrence.start.checked_add(after).unwrap_or(occurrence.start)
+pub fn begin_in(occurrence: &Occurrence, facts: &Facts<'_>) -> Timestamp {
+    splay::begin(occurrence, number(facts.host), facts.splay, facts.needed)
 }
 
 /// The name of one occurrence of a window: what the journal counts attempts by.
@@ -100,10 +104,10 @@ pub fn next_apply(
 ) -> Apply {
     let occurrence = match window {
         Verdict::NoneConfigured | Verdict::Shut { next: None } => return Apply::No,
-        Verdict::Shut { next: Some(next) } => return Apply::At(begin_in(next, facts.host)),
+        Verdict::Shut { next: Some(next) } => return Apply::At(begin_in(next, facts)),
         Verdict::Open(occurrence) => occurrence,
     };
-    let earliest = facts.earliest().max(begin_in(occurrence, facts.host));
+    let earliest = facts.earliest().max(begin_in(occurrence, facts));
     if now < earliest {
         return Apply::At(earliest);
     }
@@ -142,6 +146,8 @@ mod tests {
             started_at: at("2026-11-23T10:00:00Z"),
             booted_at: Some(at("2026-11-23T09:00:00Z")),
             last_end: last_end.map(at),
+            splay: SignedDuration::from_mins(15),
+            needed: None,
         }
     }
 
@@ -246,7 +252,7 @@ mod tests {
         let shut = Verdict::Shut { next: Some(occurrence()) };
         let none = Attempts::default();
         let now = at("2026-11-23T09:00:00Z");
-        let begin = begin_in(&occurrence(), facts.host);
+        let begin = begin_in(&occurrence(), &facts);
         assert_eq!(next_apply(&facts, &shut, &none, 9, now), Apply::At(begin));
         assert_eq!(next_apply(&facts, &Verdict::Shut { next: None }, &none, 9, now), Apply::No);
         assert_eq!(next_apply(&facts, &Verdict::NoneConfigured, &none, 9, now), Apply::No);
@@ -263,14 +269,18 @@ mod tests {
         let mut places = std::collections::BTreeSet::new();
         for number in 0..200 {
             let host = format!("i-{number:017x}");
-            let begin = begin_in(&occurrence(), &host);
-            assert_eq!(begin, begin_in(&occurrence(), &host), "it is always the same");
+            let facts = Facts { host: &host, ..facts(None) };
+            let begin = begin_in(&occurrence(), &facts);
+            assert_eq!(begin, begin_in(&occurrence(), &facts), "it is always the same");
             let after = begin.duration_since(occurrence().start);
-            assert!((SignedDuration::ZERO..LONGEST_SPREAD).contains(&after), "{after}");
+            assert!((SignedDuration::ZERO..facts.splay).contains(&after), "{after}");
             places.insert(begin);
         }
         assert!(150 < places.len(), "{} places", places.len());
         let short = Occurrence { cutoff: at("2026-11-23T10:00:07Z"), ..occurrence() };
-        assert_eq!(begin_in(&short, "i-0"), short.start);
+        assert_eq!(begin_in(&short, &facts(None)), short.start);
+        // Work that takes all of the window begins as it opens.
+        let busy = Facts { needed: Some(SignedDuration::from_hours(2)), ..facts(None) };
+        assert_eq!(begin_in(&occurrence(), &busy), occurrence().start);
     }
 }

@@ -31,6 +31,7 @@ pub struct Pace {
 
 /// Guesses for what this host has not done yet.
 const UNKNOWN_PACKAGE: SignedDuration = SignedDuration::from_secs(3);
+const UNKNOWN_CHANGE: SignedDuration = SignedDuration::from_secs(10);
 const UNKNOWN_KERNEL: SignedDuration = SignedDuration::from_secs(120);
 const UNKNOWN_DOWNLOAD: u64 = 1 << 20;
 /// How fast files are unpacked and synced to a slow volume, in bytes a second.
@@ -40,6 +41,19 @@ const UNKNOWN_UNPACKING: u64 = 5 << 20;
 pub const TRANSACTION_TIME: SignedDuration = SignedDuration::from_secs(15);
 
 impl Pace {
+    /// How long so many changes may take of which only the number is known: by the mean of what this host knows, and half
+    /// as much again.
+    pub fn estimate_of(&self, changes: u64) -> SignedDuration {
+        let known = self.packages.values().fold(SignedDuration::ZERO, |sum, time| sum.saturating_add(*time));
+        let one = match i32::try_from(self.packages.len()) {
+            Ok(count @ 1..) => known / count,
+            _ => UNKNOWN_CHANGE,
+        };
+        let one = one.saturating_add(one / 2);
+        let all = i32::try_from(changes).ok().and_then(|changes| one.checked_mul(changes));
+        all.unwrap_or(SignedDuration::MAX).saturating_add(TRANSACTION_TIME)
+    }
+
     /// How long a change will take, fetching included. Half as much again as it took before.
     pub fn estimate(&self, footprint: &Footprint) -> SignedDuration {
         let speed = self.download_bytes_per_second.unwrap_or(UNKNOWN_DOWNLOAD).max(1);
@@ -249,6 +263,19 @@ mod tests {
         let app = footprint("app", 10, 40, 30, 0);
         let [room] = rooms(&[&app], &[read_only_boot]).try_into().unwrap();
         assert_eq!(room.shortage, None, "nothing of it goes there");
+    }
+
+    #[test]
+    fn of_what_is_only_counted_each_takes_the_mean() {
+        let mut pace = Pace::default();
+        let estimate = |pace: &Pace, count| pace.estimate_of(count).as_secs();
+        assert_eq!((estimate(&pace, 0), estimate(&pace, 4)), (15, 15 + 4 * 15));
+        for (name, seconds) in [("app", 2), ("kernel", 60)] {
+            let name = PackageName::parse(name).unwrap();
+            pace.packages.insert(name, SignedDuration::from_secs(seconds));
+        }
+        assert_eq!(estimate(&pace, 2), 15 + 2 * 46 + 1);
+        assert_eq!(pace.estimate_of(u64::MAX), SignedDuration::MAX);
     }
 
     #[test]

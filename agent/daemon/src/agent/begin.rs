@@ -87,7 +87,27 @@ impl<H: Host, C: Clock> Agent<H, C> {
             _ => Attempts::default(),
         };
         let missing = self.last_report.as_ref().map_or(0, |report| report.summary.counts.missing_count);
-        scheduler::next_apply(&self.scheduling(), verdict, &attempts, missing, now)
+        let facts = Facts { needed: self.needed(verdict, missing, now).await, ..self.scheduling() };
+        scheduler::next_apply(&facts, verdict, &attempts, missing, now)
+    }
+
+    /// What an apply of so many patches may take, a reboot included. It is asked only while it matters.
+    async fn needed(&mut self, verdict: &Verdict, missing: u64, now: Timestamp) -> Option<SignedDuration> {
+        let Verdict::Open(occurrence) = verdict else { return None };
+        if scheduler::begin_in(occurrence, &self.scheduling()) <= now {
+            return None;
+        }
+        match self.journal.with(|journal| journal.pace()).await {
+            Ok(pace) => {
+                let reserve = SignedDuration::try_from(self.settings.apply.reboot_reserve);
+                Some(pace.estimate_of(missing).saturating_add(reserve.unwrap_or(SignedDuration::MAX)))
+            }
+            Err(error) => {
+                self.note_trouble(&error);
+                // What can't be told is no reason to begin late.
+                Some(SignedDuration::MAX)
+            }
+        }
     }
 
     async fn attempts_in(&mut self, occurrence: String) -> Result<Attempts, JournalError> {
@@ -109,6 +129,8 @@ impl<H: Host, C: Clock> Agent<H, C> {
             started_at: self.facts.started_at,
             booted_at: self.facts.booted_at,
             last_end: self.last_end,
+            splay: SignedDuration::try_from(self.settings.apply.splay).unwrap_or(SignedDuration::ZERO),
+            needed: None,
         }
     }
 
