@@ -26,7 +26,7 @@ pub(crate) enum BaselineCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffBaselineArguments {
-    /// A file, builtin:ID, or the name of a predefined baseline
+    /// A file, builtin:ID, the name of a predefined baseline, or `host` for the one that the host is judged by
     #[arg(value_name = "A")]
     pub(crate) a: String,
 
@@ -49,7 +49,7 @@ pub(crate) struct DiffBaselineArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowBaselineArguments {
-    /// A file, builtin:ID, or the name of a predefined baseline [default: the one that this host is judged by]
+    /// A file, builtin:ID, the name of a predefined baseline, or `host` for the one that this host is judged by [default: host]
     #[arg(value_name = "BASELINE")]
     pub(crate) baseline: Option<String>,
 

@@ -80,8 +80,8 @@ pub(super) fn run(arguments: &DiffBaselineArguments, output: &mut Output) -> Res
     let now = arguments.now.unwrap_or_else(now);
     let host = WhatIf::read(&root, now, SignedDuration::from_hours(7 * 24));
     once::check_readable(&host.inventory)?;
-    let a = find::named_for(&arguments.a, host.system)?.baseline;
-    let b = find::named_for(&arguments.b, host.system)?.baseline;
+    let a = find::named_for(&arguments.a, &root, host.system)?.file.baseline;
+    let b = find::named_for(&arguments.b, &root, host.system)?.file.baseline;
     let document = compare(&host, [&a, &b], now);
     if output.is_json {
         output.document(&document)?;

@@ -14,31 +14,44 @@ use patchd_protocol::baseline::{self, BaselineFile, MAX_BASELINE, Mistakes};
 use crate::exit::{Exit, Failure};
 use crate::once;
 
-/// The baseline that an argument names.
-pub(super) fn named(argument: &str) -> Result<BaselineFile, Failure> {
-    find(argument, baseline::read)
+/// The word for the baseline that the host is judged by.
+pub(super) const HOST: &str = "host";
+
+/// A baseline, and where it came from.
+pub(super) struct Found {
+    pub(super) file: BaselineFile,
+    pub(super) source: String,
 }
 
-/// The baseline that an argument names, for one operating system: of a list, the one for it.
-pub(super) fn named_for(argument: &str, system: OperatingSystem) -> Result<BaselineFile, Failure> {
-    let file = find(argument, |name, content| baseline::read_for(name, content, system))?;
-    if file.baseline.system == system {
-        return Ok(file);
+/// The baseline that an argument names; `root` is the host.
+pub(super) fn named(argument: &str, root: &Root) -> Result<Found, Failure> {
+    if argument == HOST { of_host(root) } else { find(argument, baseline::read) }
+}
+
+/// The same for one operating system: of a list, the one for it.
+pub(super) fn named_for(argument: &str, root: &Root, system: OperatingSystem) -> Result<Found, Failure> {
+    if argument == HOST {
+        return of_host(root);
     }
-    let (own, host) = (file.baseline.system.as_str(), system.as_str());
-    Err(Failure::because(Exit::BadInput, format!("{argument} is for {own}, and the host is {host}")))
+    let found = find(argument, |name, content| baseline::read_for(name, content, system))?;
+    let own = found.file.baseline.system;
+    if own == system {
+        return Ok(found);
+    }
+    let sentence = format!("{argument} is for {}, and the host is {}", own.as_str(), system.as_str());
+    Err(Failure::because(Exit::BadInput, sentence))
 }
 
-/// The one that this host is judged by, as its configuration says. Which patch group its instance's tag names only the
+/// The one that the host is judged by, as its configuration says. Which patch group its instance's tag names only the
 /// daemon knows, and every report says.
-pub(super) fn of_host(root: &Root) -> Result<BaselineFile, Failure> {
+fn of_host(root: &Root) -> Result<Found, Failure> {
     let settings = config_files::load(root).map_err(|mistakes| once::mistaken(&mistakes))?;
     let source = settings.baseline.of_group(settings.agent.patch_group.as_deref());
     let (ruling, problems) = baseline_files::load(root, root, source);
     let serious = problems.iter().filter(|problem| problem.weight == Weight::Incomplete);
     let serious: Vec<_> = serious.map(ToString::to_string).collect();
     if serious.is_empty() {
-        return Ok(BaselineFile::of(ruling.baseline));
+        return Ok(Found { file: BaselineFile::of(ruling.baseline), source: ruling.origin.source });
     }
     Err(Failure::because(Exit::Failed, format!("this host's baseline can't be used: {}", serious.join("; "))))
 }
@@ -46,9 +59,9 @@ pub(super) fn of_host(root: &Root) -> Result<BaselineFile, Failure> {
 fn find(
     argument: &str,
     read: impl Fn(&str, &[u8]) -> Result<BaselineFile, Mistakes>,
-) -> Result<BaselineFile, Failure> {
+) -> Result<Found, Failure> {
     if let Some(builtin) = builtin(argument) {
-        return Ok(BaselineFile::of(builtin));
+        return Ok(Found { source: builtin.id.clone(), file: BaselineFile::of(builtin) });
     }
     if argument.starts_with("builtin:") {
         let ids = OperatingSystem::ALL.map(|system| Baseline::builtin(system).id).join(", ");
@@ -59,10 +72,11 @@ fn find(
         let context = format!("can't read the baseline {argument}");
         Failure::new(Exit::BadInput, anyhow::Error::new(error).context(context))
     })?;
-    read(argument, &bytes).map_err(|mistakes| {
+    let file = read(argument, &bytes).map_err(|mistakes| {
         let mistakes: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
         Failure::because(Exit::BadInput, mistakes.join("; "))
-    })
+    })?;
+    Ok(Found { file, source: argument.to_owned() })
 }
 
 fn builtin(argument: &str) -> Option<Baseline> {

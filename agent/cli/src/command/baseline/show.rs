@@ -7,19 +7,21 @@ use crate::arguments::baseline::ShowBaselineArguments;
 use crate::exit::{Exit, Failure};
 use crate::once;
 use crate::output::{Output, tell};
+use crate::text::Line;
 use crate::view;
 
 pub(super) fn run(arguments: &ShowBaselineArguments, output: &mut Output) -> Result<Exit, Failure> {
     if output.is_json && arguments.toml {
         return Err(Failure::because(Exit::BadInput, "--json and --toml can't both be printed"));
     }
-    let file = match &arguments.baseline {
-        Some(argument) => find::named(argument)?,
-        None => {
-            find::of_host(&arguments.root.as_deref().map_or_else(|| Ok(Root::host()), once::existing_root)?)?
-        }
-    };
+    let root = arguments.root.as_deref().map_or_else(|| Ok(Root::host()), once::existing_root)?;
+    let argument = arguments.baseline.as_deref();
+    let found = find::named(argument.unwrap_or(find::HOST), &root)?;
+    let file = found.file;
     if !output.is_json && !arguments.toml {
+        if argument.is_none() {
+            output.lines(&[Line::plain(format!("judged by {}", found.source)), Line::empty()])?;
+        }
         output.lines(&view::baseline::show(&file, output.width))?;
         return Ok(Exit::Done);
     }
