@@ -116,6 +116,10 @@ mod tests {
             "patches: [\n",
             &["list:2: this is not YAML: while parsing a node, did not find expected node content"],
         );
+        check(
+            "a: [b: '\\",
+            &["list:1: this is not YAML: while scanning a quoted scalar, found unexpected end of stream"],
+        );
         check("patches: []\n---\npatches: []\n", &["list:3: a second document begins here; keep one"]);
         check("? [a]\n: b\n", &["list:1: a key must be a text, not a list"]);
     }

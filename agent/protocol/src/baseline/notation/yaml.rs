@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{Broken, Entry, MAX_DEPTH, Node, Value};
 
@@ -17,12 +17,15 @@ struct Open {
 pub(in crate::baseline) fn parse(text: &str) -> Result<Node, Broken> {
     let mut open: Vec<Open> = Vec::new();
     let mut whole: Option<Node> = None;
+    // What is missing at the end may be missed on the line after it.
+    let last = last_line(text);
+    let line_of = |marker: &Marker| marker.line().clamp(1, last);
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let message = format!("this is not YAML: {}", error.info().lines().collect::<Vec<_>>().join(" "));
-            Broken { line: error.marker().line().max(1), message }
+            Broken { line: line_of(error.marker()), message }
         })?;
-        let line = span.start.line().max(1);
+        let line = line_of(&span.start);
         let value = match event {
             Event::Scalar(text, style, ..) => scalar(text.into_owned(), style),
             Event::Alias(_) => Value::Alias,
@@ -52,6 +55,13 @@ pub(in crate::baseline) fn parse(text: &str) -> Result<Node, Broken> {
         attach(Node { line, value }, &mut open, &mut whole)?;
     }
     Ok(whole.unwrap_or(Node { line: 1, value: Value::Null }))
+}
+
+/// Lines end with `\n`, `\r` or both.
+fn last_line(text: &str) -> usize {
+    let lone =
+        text.bytes().zip(text.bytes().skip(1).chain([0])).filter(|pair| pair.0 == b'\r' && pair.1 != b'\n');
+    1 + text.bytes().filter(|byte| *byte == b'\n').count() + lone.count()
 }
 
 fn attach(node: Node, open: &mut [Open], whole: &mut Option<Node>) -> Result<(), Broken> {
