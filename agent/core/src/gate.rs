@@ -180,6 +180,8 @@ pub struct Observed {
     pub filesystems: Vec<Filesystem>,
     /// `None` if nobody can tell: then it is no reason to wait.
     pub available_memory: Option<u64>,
+    /// Who else is at work on installed packages, if somebody is.
+    pub lock_holder: Option<String>,
     pub grant: Option<Grant>,
     /// What is kept of the window for a reboot.
     pub reserve: SignedDuration,
@@ -296,6 +298,12 @@ fn time_left(observed: &Observed, by: &Permission) -> SignedDuration {
     };
     let left = end.duration_since(observed.now).saturating_sub(observed.reserve);
     left.min(observed.longest_transaction)
+}
+
+/// The gate that somebody else shuts who is at work on packages. It opens by itself when that one is done, so it is waited
+/// for as long as there is time, where any other gate ends a run.
+pub fn shut_by_lock(observed: &Observed) -> Option<Shut> {
+    observed.lock_holder.clone().map(|detail| Shut::Locked { detail })
 }
 
 /// The gate that a clock shuts, if it shuts one.

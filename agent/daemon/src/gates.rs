@@ -35,6 +35,7 @@ impl Moment<'_> {
             clock: clock(distrust, seen.clock, settings.clock.require_synchronised),
             filesystems: seen.filesystems.into_iter().map(filesystem).collect(),
             available_memory: seen.available_memory_bytes,
+            lock_holder: seen.lock_holder,
             grant: seen.grant.map(grant),
             reserve: span(settings.apply.reboot_reserve),
             longest_transaction: span(settings.apply.longest_transaction),

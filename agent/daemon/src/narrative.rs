@@ -2,7 +2,7 @@
 //!
 //! It decides nothing, and no program goes by these words: for those there are phases, codes and documents.
 
-use patchd_core::gate::Shut;
+use patchd_core::gate::{Observed, Shut, shut_by_lock};
 use patchd_core::report::Assessment;
 use patchd_core::run::event::{
     Event, Findings, Installed, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
@@ -78,7 +78,7 @@ pub fn sentence(event: &Event, after: &RunState) -> String {
         }
         Event::Assessed(findings) => assessed(findings, phase),
         Event::Simulated(simulation) => simulated(simulation, phase),
-        Event::GatesSeen(_) => gates_seen(phase),
+        Event::GatesSeen(observed) => gates_seen(observed, phase),
         Event::HooksRun(end) => match end.exit_code {
             Some(0) => "the hooks ended well".into(),
             _ => with_first("a hook failed", end.output_tail.last()),
@@ -157,8 +157,12 @@ fn packages_of(progress: &Progress) -> String {
     of(progress.plan.changes().len() + progress.plan.removals().len(), "package")
 }
 
-fn gates_seen(phase: &Phase) -> String {
+fn gates_seen(observed: &Observed, phase: &Phase) -> String {
     match phase {
+        Phase::Gating(_) => {
+            let lock = shut_by_lock(observed);
+            lock.map_or_else(|| "looking again".into(), |lock| format!("waiting: {}", lock.sentence()))
+        }
         Phase::Preparing(_) => "every gate is open".into(),
         Phase::Mending { .. } => "every gate is open: the package database is made whole first".into(),
         Phase::Applying(underway) => begun(underway),

@@ -51,19 +51,21 @@ pub(crate) fn old_code(executor: &Executor) -> OldCodeWire {
     OldCodeWire::from(&seen.of_packages(&executor.root, &executor.inventory()))
 }
 
-/// Who is at work with apt or dpkg, and what is wrong with the package database.
+/// Who is at work on installed packages (who only fetches lists is in nobody's way), and what is wrong with the package database.
 ///
 /// While somebody is at work, packages pass through all kinds of states: that is no damage yet.
 fn packages(executor: &Executor) -> (Option<String>, Vec<String>) {
-    let before = quiet::watch(&executor.root);
-    let told = before.at_work.first().map(|one| text::cut(&one.to_string()));
-    if before.on_packages().is_some() {
-        return (told, Vec::new());
+    let at_work = || {
+        let watch = quiet::watch(&executor.root);
+        watch.on_packages().map(|one| text::cut(&one.to_string()))
+    };
+    if let Some(holder) = at_work() {
+        return (Some(holder), Vec::new());
     }
     let damage = damage(executor);
-    match quiet::watch(&executor.root).on_packages() {
-        Some(one) if !damage.is_empty() => (Some(text::cut(&one.to_string())), Vec::new()),
-        _ => (told, damage),
+    match at_work() {
+        Some(holder) if !damage.is_empty() => (Some(holder), Vec::new()),
+        _ => (None, damage),
     }
 }
 

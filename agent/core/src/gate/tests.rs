@@ -21,6 +21,7 @@ fn observed() -> Observed {
         clock: Clock::Synchronised,
         filesystems: vec![],
         available_memory: Some(MIN_MEMORY),
+        lock_holder: None,
         grant: None,
         reserve: SignedDuration::from_mins(5),
         longest_transaction: SignedDuration::from_mins(30),

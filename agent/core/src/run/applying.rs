@@ -78,7 +78,10 @@ impl RunState {
         if self.order.wish == Wish::DryRun {
             let gates = match checked {
                 Err(shut) => shut,
-                Ok(permit) => progress.choose(&permit, observed).err().unwrap_or_default(),
+                Ok(permit) => {
+                    let lock = gate::shut_by_lock(observed).into_iter();
+                    lock.chain(progress.choose(&permit, observed).err().unwrap_or_default()).collect()
+                }
             };
             self.phase = Phase::Concluded { verdict: RunVerdict::Succeeded, gates, is_reported: false };
             return (self, Vec::new());
@@ -90,6 +93,13 @@ impl RunState {
             Ok(permit) => permit,
             Err(shut) => return self.wind_up(*progress, shut),
         };
+        // Before the hooks: what they put aside would be missed for as long as somebody else is at work.
+        if let Some(locked) = gate::shut_by_lock(observed) {
+            return match progress.wait_for_lock(locked, &permit, observed) {
+                Ok(()) => self.enter(Phase::Gating(progress)),
+                Err(shut) => self.wind_up(*progress, shut),
+            };
+        }
         if progress.hooks != Hooks::Passed {
             progress.hooks = Hooks::Begun;
             return self.enter(Phase::Preparing(progress));

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use self::draft::{Draft, LeftOut};
 use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
-pub use self::progress::{Batch, Hooks, MAX_TRANSACTIONS, Outcome, Progress};
+pub use self::progress::{Batch, Hooks, MAX_LOCK_LOOKS, MAX_TRANSACTIONS, Outcome, Progress};
 use crate::gate::Shut;
 use crate::plan::Plan;
 use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Transaction};

@@ -20,6 +20,9 @@ pub const MAX_TRANSACTIONS: usize = 60;
 /// How many of them in a row may change nothing at all: then it is not about single packages.
 const MAX_FRUITLESS: usize = 12;
 
+/// How often a run looks whether somebody else is done with packages. Each look takes half a minute while they are not.
+pub const MAX_LOCK_LOOKS: u16 = 2_880;
+
 /// How many of a step's packages a sentence names.
 const MAX_NAMED: usize = 3;
 
@@ -40,6 +43,8 @@ pub struct Progress {
     /// How many were asked for: each has its own id, also those that were refused.
     pub started: usize,
     fruitless: usize,
+    /// How often it was looked whether somebody else is done.
+    lock_looks: u16,
     pub hooks: Hooks,
     /// Whose word the last transaction rested on.
     pub permission: Option<String>,
@@ -89,6 +94,7 @@ impl Progress {
             transactions: Vec::new(),
             started: 0,
             fruitless: 0,
+            lock_looks: 0,
             hooks: Hooks::NotBegun,
             permission: None,
             notes: Vec::new(),
@@ -178,6 +184,23 @@ impl Progress {
             batch.steps.push(at);
         }
         batch
+    }
+
+    /// Whether to look again, as long as somebody else is at work: as long as a step would fit into the time that is left
+    /// then. Else every reason why not.
+    pub(super) fn wait_for_lock(
+        &mut self,
+        locked: Shut,
+        permit: &Permit,
+        observed: &Observed,
+    ) -> Result<(), Vec<Shut>> {
+        // What is chosen now is not begun.
+        if let Err(mut shut) = self.clone().choose(permit, observed) {
+            shut.insert(0, locked);
+            return Err(shut);
+        }
+        self.lock_looks = self.lock_looks.saturating_add(1);
+        if self.lock_looks <= MAX_LOCK_LOOKS { Ok(()) } else { Err(vec![locked]) }
     }
 
     /// The plan of one transaction.

@@ -119,6 +119,7 @@ fn observed(now: Timestamp) -> Observed {
         available_memory: Some(1 << 30),
         grant: None,
         reserve: SignedDuration::from_mins(5),
+        lock_holder: None,
         longest_transaction: SignedDuration::from_mins(30),
     }
 }

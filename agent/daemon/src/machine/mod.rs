@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. What a run needs of a scan is kept until its report is written, and given back after.
 
+mod gates;
 mod proposal;
 mod replies;
 #[cfg(test)]
@@ -38,7 +39,6 @@ use crate::clock::{Clock, ClockWatch};
 use crate::documents::Documents;
 use crate::driver::{Host, RECALL_PAUSE, RECALL_WAIT};
 use crate::executor_client::{ExecutorClient, ExecutorError};
-use crate::gates::Moment;
 use crate::identity::Identities;
 use crate::journal::{JournalError, SharedJournal};
 use crate::live::Live;
@@ -179,30 +179,6 @@ impl<C: Clock> Machine<C> {
             }
             other => other,
         }
-    }
-
-    async fn look_at_gates(&self, order: &Order, plan: Option<&Plan>) -> Event {
-        let lost = |detail: String| Event::Lost { detail };
-        let seen = match self.look(&order.id, Verb::Observe { digest: plan.map(digest) }).await {
-            Ok(Reply::Observed(seen)) => seen,
-            Ok(Reply::Refused(refusal)) => return lost(format!("the executor refuses: {}", refusal.message)),
-            Ok(Reply::Failed { message }) => return lost(message),
-            Ok(_) => return lost("the executor answered something else".into()),
-            Err(error) => return lost(chain(&error)),
-        };
-        let is_paused = match self.parts.journal.with(|journal| journal.is_paused()).await {
-            Ok(is_paused) => is_paused,
-            Err(error) => return lost(chain(&error)),
-        };
-        if let Some(holder) = &seen.lock_holder {
-            let text = format!("the package manager's lock is held by {holder}");
-            self.parts.live.progress(&order.id, &ProgressWire::Note { text });
-        }
-        let settings = self.parts.settings.borrow().clone();
-        self.parts.clock.take_word(seen.clock.clone());
-        let distrust = self.parts.clock.distrust();
-        let moment = Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust };
-        Event::GatesSeen(moment.with(seen))
     }
 
     async fn apply(&self, order: &Order, work: Work) -> Event {

@@ -130,7 +130,7 @@ fn seen() -> ObservedWire {
             is_read_only: true,
         }],
         available_memory_bytes: Some(1 << 30),
-        lock_holder: Some("pid 812 (unattended-upgr)".into()),
+        lock_holder: None,
         database: vec![],
         grant: None,
     }
@@ -190,6 +190,26 @@ async fn gates_are_what_the_executor_sees_and_what_the_settings_say() {
     assert_eq!((observed.clock, observed.is_paused), (gate::Clock::NotRequired, true));
     let verbs: Vec<Verb> = asked.await.unwrap().into_iter().map(|request| request.verb).collect();
     assert_eq!(verbs, [Verb::Observe { digest: Some(digest(&plan())) }, Verb::Observe { digest: None }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_work_is_waited_for_and_then_told() {
+    let held =
+        || vec![Reply::Observed(ObservedWire { lock_holder: Some("pid 812 (apt-get)".into()), ..seen() })];
+    let stage = Place::new().await;
+    let look = || Effect::LookAtGates { plan: Some(plan()) };
+    let asked = stage.executor(vec![held(), held(), vec![Reply::Observed(seen())]]);
+    assert!(matches!(stage.perform(look()).await, Event::GatesSeen(seen) if seen.lock_holder.is_none()));
+    assert_eq!(asked.await.unwrap().len(), 3);
+    let asked = stage.executor((0..11).map(|_| held()).collect());
+    let Event::GatesSeen(seen) = stage.perform(look()).await else { panic!("the gates were not seen") };
+    assert_eq!(seen.lock_holder.as_deref(), Some("pid 812 (apt-get)"));
+    assert_eq!(asked.await.unwrap().len(), 11);
+    // Who only wants to see is told at once.
+    let asked = stage.executor(vec![held()]);
+    let dry = Order { wish: Wish::DryRun, ..order() };
+    assert!(matches!(stage.machine.perform(&dry, look()).await, Event::GatesSeen(_)));
+    assert_eq!(asked.await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

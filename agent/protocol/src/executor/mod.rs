@@ -195,7 +195,7 @@ pub struct ObservedWire {
     pub clock: ClockWire,
     pub filesystems: Vec<FilesystemWire>,
     pub available_memory_bytes: Option<u64>,
-    /// Who holds a lock of the package manager, if somebody does: `pid 812 (unattended-upgr)`.
+    /// Who is at work on installed packages, if somebody is: `pid 812 (unattended-upgr)`.
     pub lock_holder: Option<String>,
     /// What is wrong with the package database, if anything: what `dpkg --audit` would say, and a journal not folded in.
     pub database: Vec<String>,

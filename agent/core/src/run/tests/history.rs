@@ -44,13 +44,13 @@ fn any_gates() -> impl Strategy<Value = Event> {
         1 => Just(Clock::Jumped { detail: "by an hour".into() }),
     ];
     let left = prop_oneof![3 => Just(36_000_i64), 1 => 0..60_i64];
-    (left, prop::bool::weighted(0.1), prop::bool::weighted(0.1), clock).prop_map(
-        |(left, is_paused, is_shut, clock)| {
-            let seen = Observed { is_paused, clock, ..observed(left) };
-            let window = if is_shut { Verdict::NoneConfigured } else { seen.window.clone() };
-            Event::GatesSeen(Observed { window, ..seen })
-        },
-    )
+    let shut = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    (left, shut, clock).prop_map(|(left, (is_paused, is_shut, is_locked), clock)| {
+        let lock_holder = is_locked.then(|| "pid 812 (apt-get)".to_owned());
+        let seen = Observed { is_paused, clock, lock_holder, ..observed(left) };
+        let window = if is_shut { Verdict::NoneConfigured } else { seen.window.clone() };
+        Event::GatesSeen(Observed { window, ..seen })
+    })
 }
 
 fn any_end() -> impl Strategy<Value = TransactionEnd> {

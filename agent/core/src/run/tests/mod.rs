@@ -127,6 +127,7 @@ fn observed(left: i64) -> Observed {
             is_read_only: false,
         }],
         available_memory: None,
+        lock_holder: None,
         grant: None,
         reserve: SignedDuration::ZERO,
         longest_transaction: SignedDuration::from_hours(1),

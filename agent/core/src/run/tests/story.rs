@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::run::event::{Recall, RefreshOutcome};
-use crate::run::{MAX_LOST_RECALLS, MAX_RECALLS};
+use crate::run::{MAX_LOCK_LOOKS, MAX_LOST_RECALLS, MAX_RECALLS};
 
 const FULL: [&str; 11] = [
     "assess",
@@ -99,8 +99,45 @@ fn a_dry_run_tells_the_gates_and_leaves_neither_change_nor_report() {
     check_gates(&run, &[]);
     check_gates(&check(dry(), story(shut()), &effects), &["outside_window"]);
     check_gates(&check(dry(), story(Event::GatesSeen(observed(20))), &effects), &["wont_fit"]);
+    check_gates(&check(dry(), story(locked(36_000)), &effects), &["locked"]);
     let cut = vec![Event::Started, incomplete(ProblemKind::Interrupted, "app"), simulated("app"), open()];
     check_gates(&check(dry(), cut, &effects), &["database_interrupted"]);
+}
+
+fn locked(left: i64) -> Event {
+    Event::GatesSeen(Observed { lock_holder: Some("pid 812 (apt-get)".into()), ..observed(left) })
+}
+
+#[test]
+fn somebody_elses_work_is_waited_for_before_the_hooks() {
+    let story = vec![Event::Started, findings("app", &[]), simulated("app"), locked(36_000), locked(36_000)];
+    let rest = [open(), hooks_pass(), open(), Event::Applied(end(Some(0))), read_back("app")];
+    let mut effects = FULL.to_vec();
+    effects.splice(2..2, ["look_at_gates", "look_at_gates"]);
+    let run = check(apply(), with(with(story, rest), last_events()), &effects);
+    check_verdict(&run, &RunVerdict::Succeeded);
+}
+
+#[test]
+fn somebody_elses_work_is_waited_for_only_as_long_as_a_step_would_fit() {
+    let start = || vec![Event::Started, findings("app", &[]), simulated("app"), locked(36_000)];
+    let effects = ["assess", "simulate app", "look_at_gates", "look_at_gates", "report", "concluded"];
+    let run = check(apply(), with(start(), [locked(20), Event::Reported]), &effects);
+    check_gates(&run, &["locked", "wont_fit"]);
+    let run = check(apply(), with(start(), [shut(), Event::Reported]), &effects);
+    check_gates(&run, &["outside_window"]);
+    let stopped =
+        with(start(), [Event::StopRequested { by: "uid 0".into() }, locked(36_000), Event::Reported]);
+    check_gates(&check(apply(), stopped, &effects), &["stopped"]);
+}
+
+#[test]
+fn somebody_who_is_never_done_does_not_hold_a_run_for_ever() {
+    let looks = (0..=MAX_LOCK_LOOKS).map(|_| locked(36_000));
+    let start = vec![Event::Started, findings("app", &[]), simulated("app")];
+    let story: Vec<_> = start.into_iter().chain(looks).collect();
+    let run = story.into_iter().fold(apply(), |run, event| step(run, event).unwrap().0);
+    assert!(matches!(&run.phase, Phase::Reporting { .. }), "{}", run.phase.code());
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub(super) struct ObservedWire {
     clock: ClockWire,
     filesystems: Vec<FilesystemWire>,
     available_memory: Option<u64>,
+    /// Absent in what an older patchd wrote.
+    #[serde(default)]
+    lock_holder: Option<String>,
     grant: Option<UntilWire>,
     reserve_milliseconds: i64,
     longest_transaction_milliseconds: i64,
@@ -85,6 +88,7 @@ impl From<&Observed> for ObservedWire {
             },
             filesystems: observed.filesystems.iter().map(FilesystemWire::from).collect(),
             available_memory: observed.available_memory,
+            lock_holder: observed.lock_holder.clone(),
             grant: observed.grant.as_ref().map(grant),
             reserve_milliseconds: milliseconds(observed.reserve),
             longest_transaction_milliseconds: milliseconds(observed.longest_transaction),
@@ -109,6 +113,7 @@ impl From<ObservedWire> for Observed {
             },
             filesystems: wire.filesystems.into_iter().map(Filesystem::from).collect(),
             available_memory: wire.available_memory,
+            lock_holder: wire.lock_holder,
             grant: wire.grant.map(|UntilWire { until, reason }| Grant { until, reason }),
             reserve: SignedDuration::from_millis(wire.reserve_milliseconds),
             longest_transaction: SignedDuration::from_millis(wire.longest_transaction_milliseconds),
@@ -170,5 +175,34 @@ impl From<&Occurrence> for OccurrenceWire {
 impl From<OccurrenceWire> for Occurrence {
     fn from(OccurrenceWire { name, start, cutoff, end }: OccurrenceWire) -> Self {
         Self { start, cutoff, end, name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_at_work_is_kept_and_an_older_patchd_knew_of_nobody() {
+        let seen = Observed {
+            now: Timestamp::UNIX_EPOCH,
+            window: Verdict::NoneConfigured,
+            is_paused: true,
+            freeze: None,
+            clock: Clock::Unsynchronised,
+            filesystems: vec![],
+            available_memory: None,
+            lock_holder: Some("pid 812 (apt-get)".into()),
+            grant: None,
+            reserve: SignedDuration::ZERO,
+            longest_transaction: SignedDuration::ZERO,
+        };
+        let mut wire = serde_json::to_value(ObservedWire::from(&seen)).unwrap();
+        let read = |wire: &serde_json::Value| {
+            Observed::from(serde_json::from_value::<ObservedWire>(wire.clone()).unwrap())
+        };
+        assert_eq!(read(&wire), seen);
+        wire.as_object_mut().unwrap().remove("lock_holder").unwrap();
+        assert_eq!(read(&wire), Observed { lock_holder: None, ..seen });
     }
 }
