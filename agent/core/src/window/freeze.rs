@@ -29,13 +29,16 @@ pub struct FreezePeriod {
 pub enum FreezeTimes {
     /// Once: from an instant on, and free again at another.
     Dated { from: Timestamp, until: Timestamp },
-    /// Each year or by a schedule; the text is as it is written down.
-    Recurring { text: ScheduleText, rule: Recurrence },
+    /// Each year or by a schedule.
+    Recurring(Box<Recurrence>),
 }
 
 /// What recurs. It is made by reading a text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recurrence(Rule);
+pub struct Recurrence {
+    text: ScheduleText,
+    rule: Rule,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Rule {
@@ -114,14 +117,27 @@ impl FreezeTimes {
             Some(rule) => rule,
             None => scheduled(&text, length, &zone_of)?,
         };
-        Ok(Self::Recurring { text, rule: Recurrence(rule) })
+        Ok(Self::Recurring(Box::new(Recurrence { text, rule })))
     }
 
     /// Until when the freeze holds that is in force at `now`, if one is.
     fn in_force_until(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Dated { from, until } => (*from <= now && now < *until).then_some(*until),
-            Self::Recurring { rule: Recurrence(Rule::Scheduled { schedule, duration }), .. } => {
+            Self::Recurring(recurrence) => recurrence.in_force_until(now),
+        }
+    }
+}
+
+impl Recurrence {
+    /// As it is written down.
+    pub fn text(&self) -> &ScheduleText {
+        &self.text
+    }
+
+    fn in_force_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.rule {
+            Rule::Scheduled { schedule, duration } => {
                 let last = last_start(schedule, now.checked_sub(*duration).ok()?, now)?;
                 // What begins before it is over makes it longer. Where that goes on, enough of it is told.
                 let mut until = last.checked_add(*duration).ok()?;
@@ -133,7 +149,7 @@ impl FreezeTimes {
                 }
                 Some(until)
             }
-            Self::Recurring { rule: Recurrence(Rule::Yearly { first, last, zone, from, until }), .. } => {
+            Rule::Yearly { first, last, zone, from, until } => {
                 let today = zone.to_datetime(now).date();
                 if now < *from || *until <= now || !is_between(*first, *last, today) {
                     return None;
@@ -252,4 +268,68 @@ fn free_day(first: (i8, i8), last: (i8, i8), today: Date) -> Option<Date> {
         }
     }
     Some(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect(text)
+    }
+
+    fn recurring(expression: &str, hours: Option<i64>, zone: Option<&str>) -> FreezeTimes {
+        let text = ScheduleText {
+            expression: expression.into(),
+            timezone: zone.map(str::to_owned),
+            start: Some(at("2020-01-01T00:00:00Z")),
+            ..ScheduleText::default()
+        };
+        let zone_of = |name: &str| TimeZone::get(name).ok();
+        FreezeTimes::recurring(text, hours.map(SignedDuration::from_hours), zone_of).expect(expression)
+    }
+
+    #[track_caller]
+    fn check(times: &FreezeTimes, now: &str, expected: Option<&str>) {
+        let until = times.in_force_until(at(now)).map(|until| until.to_string());
+        assert_eq!(until.as_deref(), expected, "{now}");
+    }
+
+    #[test]
+    fn a_freeze_between_two_days_has_both_of_them_where_the_host_is() {
+        let holidays = recurring("12-20..01-04 Europe/Berlin", None, None);
+        check(&holidays, "2026-12-19T22:59:59Z", None);
+        check(&holidays, "2026-12-19T23:00:00Z", Some("2027-01-04T23:00:00Z"));
+        check(&holidays, "2027-01-04T22:59:59Z", Some("2027-01-04T23:00:00Z"));
+        check(&holidays, "2027-01-04T23:00:00Z", None);
+        let leap_day = recurring("02-25..02-29", None, Some("UTC"));
+        check(&leap_day, "2027-02-28T12:00:00Z", Some("2027-03-01T00:00:00Z"));
+        check(&leap_day, "2028-02-29T12:00:00Z", Some("2028-03-01T00:00:00Z"));
+        // Midnight is missing where Santiago's clocks go forward: the day begins at one.
+        let spring = recurring("09-01..09-05 America/Santiago", None, None);
+        check(&spring, "2026-09-05T12:00:00Z", Some("2026-09-06T04:00:00Z"));
+        check(&recurring("01-01..12-31", None, None), "2026-07-01T00:00:00Z", Some("2027-07-02T00:00:00Z"));
+    }
+
+    #[test]
+    fn freezes_that_touch_are_one_and_none_hides_a_longer_one() {
+        // Two days from each Friday and Saturday on.
+        let weekends = recurring("cron(0 18 ? * FRI,SAT *)", Some(48), None);
+        check(&weekends, "2026-11-27T17:59:59Z", None);
+        check(&weekends, "2026-11-27T18:00:00Z", Some("2026-11-30T18:00:00Z"));
+        check(&weekends, "2026-11-30T17:59:59Z", Some("2026-11-30T18:00:00Z"));
+        check(&weekends, "2026-11-30T18:00:00Z", None);
+        // It never ends; enough of it is told.
+        let always = recurring("cron(0/5 * ? * * *)", Some(31 * 24), None);
+        assert!(
+            always
+                .in_force_until(at("2026-11-27T00:03:00Z"))
+                .is_some_and(|until| at("2027-06-01T00:00:00Z") < until)
+        );
+        check(
+            &recurring("rate(30 days)", Some(1), None),
+            "2020-01-31T00:59:59Z",
+            Some("2020-01-31T01:00:00Z"),
+        );
+    }
 }

@@ -226,7 +226,8 @@ impl From<&FreezePeriod> for ConfiguredFreezeWire {
         let FreezePeriod { name, reason, times } = freeze;
         let (schedule, timezone, from, until) = match times {
             FreezeTimes::Dated { from, until } => (None, None, Some(*from), Some(*until)),
-            FreezeTimes::Recurring { text, .. } => {
+            FreezeTimes::Recurring(recurrence) => {
+                let text = recurrence.text();
                 (Some(text.expression.clone()), text.timezone.clone(), text.start, text.end)
             }
         };
