@@ -189,6 +189,7 @@ mod tests {
             window: Verdict::NoneConfigured,
             is_paused: true,
             freeze: None,
+            lifted: None,
             clock: Clock::Unsynchronised,
             filesystems: vec![],
             available_memory: None,
