@@ -163,3 +163,33 @@ fn a_patch_group_has_its_own_baseline_and_the_default_file_counts_for_the_others
     assert_eq!(told.report.baseline.source.as_deref(), Some("/etc/patchd/baseline.json"));
     Ok(())
 }
+
+/// SSM's own YAML: one run's list in place of what the baseline approves.
+#[test]
+fn a_list_of_overrides_is_installed_and_nothing_else_is() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = story::host(&toys("1.0"), "[baseline]\ninstall_override_list = \"/etc/patchd/list.yaml\"\n")?;
+    host.root.write("/etc/patchd/baseline.json", baseline(&["lab-one"]))?;
+    let mut at_work = Supervised::start(&host.root)?;
+    story::settle(&mut at_work)?;
+    fixed(&host)?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.summary.verdict, Some(RunOutcome::Refused), "{:?}", told.summary);
+    let said = problems(&told.report);
+    assert!(said.iter().any(|problem| problem.contains("list.yaml")), "{said:?}");
+
+    host.root
+        .write("/etc/patchd/list.yaml", "patches:\n  - id: 'lab-one.*'\n    title: 'lab-one.*:1.1'\n")?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.done()?, ["lab-one 1.0 1.1"], "{:?}", problems(&told.report));
+    assert_eq!(told.report.baseline.install_override_list.as_deref(), Some("/etc/patchd/list.yaml"));
+    let reason = told.reason("lab-two").context("lab-two waits and has no reason")?;
+    assert!(reason.starts_with("not_listed: "), "{reason}");
+    // A scan knows nothing of lists.
+    let told = scan(&mut at_work)?;
+    assert_eq!(told.report.baseline.install_override_list, None);
+    assert!(!told.reason("lab-two").context("lab-two")?.starts_with("not_listed"));
+    Ok(())
+}

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use self::ledger::Ledger;
 use crate::baseline::decide::Decision;
 use crate::baseline::first_seen::FirstSeen;
+use crate::baseline::override_list::{InstallOverride, Listing};
 use crate::baseline::pattern::Pattern;
 use crate::baseline::subject::{Facts, Subject, Traits};
 use crate::baseline::{Baseline, ComplianceLevel, RejectedAction};
@@ -140,6 +141,8 @@ pub struct Case<'a> {
     pub inventory: &'a Inventory,
     pub offers: &'a Offers,
     pub baseline: &'a Baseline,
+    /// What this run installs in place of what the baseline approves, if it goes by such a list.
+    pub override_list: Option<&'a InstallOverride>,
     /// The host's product: `Debian12`.
     pub product: &'a str,
     /// The gates that are known to be shut.
@@ -172,10 +175,11 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         .map(|item| item.level.max(ComplianceLevel::Informational))
         .max();
     let rejected = &case.baseline.rejected;
-    let blocked = match rejected.action {
+    let mut blocked = match rejected.action {
         RejectedAction::Block => rejected.patterns.clone(),
         RejectedAction::AllowAsDependency => Vec::new(),
     };
+    blocked.extend(case.other_versions());
     Judgement { items, updates, counts, non_compliant_severity, blocked }
 }
 
@@ -238,13 +242,40 @@ impl<'a> Case<'a> {
         (self.baseline.decide(&subject, self.now), None)
     }
 
-    /// The newest version above the installed one that the baseline approves and this host may have.
+    /// The newest version above the installed one that this host may have, and that the baseline approves or the run's
+    /// own list names. A list beats the baseline, its rejections included.
     pub fn approved(&self, package: &InstalledPackage) -> Option<(&'a Offer, ComplianceLevel)> {
         let known = self.offers.packages.get(&package.id)?;
         let is_newer =
             |offer: &&Offer| self.inventory.scheme.compare(&package.version, &offer.version).is_lt();
-        let mut newer = known.offers.iter().filter(is_newer).filter(|offer| offer.phase == Phase::Open);
-        newer.find_map(|offer| Some((offer, self.level(&package.id, offer)?)))
+        let newer = || known.offers.iter().filter(is_newer).filter(|offer| offer.phase == Phase::Open);
+        let listed = newer().find(|offer| self.is_listed(&package.id, &offer.version));
+        match listed {
+            Some(offer) => {
+                let level = self.level(&package.id, offer).unwrap_or(ComplianceLevel::Unspecified);
+                Some((offer, level))
+            }
+            None => newer().find_map(|offer| Some((offer, self.level(&package.id, offer)?))),
+        }
+    }
+
+    /// Whether the run's own list names a version.
+    pub(crate) fn is_listed(&self, package: &PackageId, version: &Version) -> bool {
+        self.override_list
+            .is_some_and(|list| matches!(list.listing_of_deb(package, version), Listing::Listed(_)))
+    }
+
+    /// The candidates of packages that the run's own list names in another version: nothing may bring them along.
+    fn other_versions(&self) -> Vec<Pattern> {
+        let Some(list) = self.override_list else { return Vec::new() };
+        let candidates =
+            self.offers.packages.iter().filter_map(|(id, known)| Some((id, &known.candidate()?.version)));
+        let new = self.offers.new_packages.iter().map(|new| (&new.id, &new.version));
+        candidates
+            .chain(new)
+            .filter(|(id, version)| matches!(list.listing_of_deb(id, version), Listing::OtherVersion(_)))
+            .map(|(id, version)| Pattern::of_deb(id, version))
+            .collect()
     }
 
     fn judge_one(&self, ledger: &Ledger<'_>, package: &InstalledPackage) -> (ComplianceItem, Option<Update>) {

@@ -28,6 +28,8 @@ pub enum Cause {
     Delayed { rule: RuleNumber, after: Timestamp },
     /// An entry of the baseline's rejected list names it.
     Rejected { entry: String, action: RejectedAction },
+    /// The run goes by a list of its own (`InstallOverrideList`), which does not name it.
+    NotListed,
     /// Policy keeps packages back whose edited configuration files would be replaced or asked about.
     Conffile { detail: String },
     /// What is offered is another build of the very version that is installed, which no plan can name.
@@ -57,6 +59,7 @@ impl Cause {
             Self::Phased { .. } => "phased",
             Self::NotApproved { .. } | Self::Delayed { .. } => "not_approved",
             Self::Rejected { .. } => "rejected",
+            Self::NotListed => "not_listed",
             Self::Conffile { .. } => "conffile",
             Self::SameVersion => "same_version",
             Self::Dependency { .. } => "dependency",
@@ -83,6 +86,7 @@ impl Cause {
                 let action = action.as_str();
                 format!("the baseline rejects it by the entry {entry:?} ({action})")
             }
+            Self::NotListed => "the run's own list of patches does not name it".into(),
             Self::Conffile { detail } => {
                 format!("policy holds it because of edited configuration files: {detail}")
             }
@@ -109,6 +113,7 @@ impl Cause {
             | Self::Phased { .. }
             | Self::NotApproved { .. }
             | Self::Rejected { .. }
+            | Self::NotListed
             | Self::Conffile { .. }
             | Self::SameVersion
             | Self::Dependency { .. }

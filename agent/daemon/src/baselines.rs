@@ -12,7 +12,7 @@ use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_host::baseline_files::{self, BaselineContent, COPIES, Ruled};
 use patchd_host::durable;
 use patchd_host::root::Root;
-use patchd_protocol::baseline::MAX_BASELINE;
+use patchd_protocol::baseline::{MAX_BASELINE, override_list};
 use patchd_protocol::config::{BaselineSource, Settings};
 
 use crate::chain::chain;
@@ -62,6 +62,40 @@ impl Baselines {
             }
         };
         (ruling.for_group(patch_group), problems)
+    }
+
+    /// The ruling for an apply: with the list that it goes by, where one is configured.
+    ///
+    /// A list that can't be read leaves the ruling as it is, and a problem that keeps anything from being changed.
+    pub async fn for_apply(&self, settings: &Settings, (ruling, mut problems): Ruled) -> Ruled {
+        let Some(source) = &settings.baseline.install_override_list else { return (ruling, problems) };
+        let shown = source.to_string();
+        let read = match self.bytes(settings, source).await {
+            Ok(content) => override_list::read(&shown, &content).map_err(|mistakes| {
+                let told: Vec<_> = mistakes.list().iter().map(ToString::to_string).collect();
+                Problem::new(ProblemKind::Malformed, Weight::Incomplete, &*shown, told.join("; "))
+            }),
+            Err(problem) => Err(problem),
+        };
+        match read {
+            Ok(list) => (ruling.overridden(list, shown), problems),
+            Err(problem) => {
+                problems.push(problem);
+                (ruling, problems)
+            }
+        }
+    }
+
+    async fn bytes(&self, settings: &Settings, source: &BaselineSource) -> Result<Vec<u8>, Problem> {
+        let shown = source.to_string();
+        match source {
+            BaselineSource::S3 { bucket, key } => fetch(settings, bucket, key).await.map_err(|error| {
+                let why = format!("it can't be fetched: {}", chain(&error));
+                Problem::new(ProblemKind::Unreadable, Weight::Incomplete, &*shown, why)
+            }),
+            BaselineSource::File(path) => baseline_files::read_file(&self.config_root, path),
+            BaselineSource::Default | BaselineSource::Builtin(_) => Ok(Vec::new()),
+        }
     }
 
     async fn in_bucket(&self, settings: &Settings, bucket: &str, key: &str, now: Timestamp) -> Ruled {

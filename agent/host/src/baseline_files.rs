@@ -63,6 +63,12 @@ pub fn system_of(root: &Root) -> OperatingSystem {
     read_os_release(root, &mut ProblemList::new("os-release")).system_of_apt_host()
 }
 
+/// The bytes of a file that the configuration names.
+pub fn read_file(root: &Root, path: &Path) -> Result<Vec<u8>, Problem> {
+    let name = path.strip_prefix("/").unwrap_or(path);
+    read::read(root, name, MAX_FILE).map_err(|error| error.to_problem(Weight::Incomplete))
+}
+
 /// The file that somebody names on a command line, as it is.
 pub fn load_file(root: &Root, path: &Path, system: OperatingSystem) -> Ruled {
     let name = path.strip_prefix("/").unwrap_or(path);
@@ -110,8 +116,8 @@ pub fn judge(found: BaselineContent, system: OperatingSystem) -> Ruled {
                 problem.at_line(line_of(note.line))
             });
             let problems = problems.collect();
-            let origin = Origin { source, digest: Some(digest), fetched_at, patch_group: None };
-            (Ruling { baseline: file.baseline, origin }, problems)
+            let origin = Origin { digest: Some(digest), fetched_at, ..Origin::of(source) };
+            (Ruling { baseline: file.baseline, override_list: None, origin }, problems)
         }
         Err(mistakes) => {
             let problems = mistakes.list().iter().map(|mistake| {

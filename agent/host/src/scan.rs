@@ -68,7 +68,8 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
     let mut host_problems = ProblemList::new("host");
     let (host, pending) = read_facts(root, &inventory, &request, &mut host_problems);
     let system = host.os.system_of_apt_host();
-    let Ruling { baseline, origin } = request.ruling;
+    let Ruling { baseline, override_list, origin } = request.ruling;
+    let override_list = override_list.as_ref().filter(|_| request.operation == Operation::Apply);
     let options = apt::Options {
         max_list_age: request.max_list_age,
         counts_all_not_installed: baseline.rules.iter().any(|rule| rule.includes_non_security),
@@ -85,6 +86,7 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
         inventory: &inventory,
         offers: &offers,
         baseline,
+        override_list,
         product: &host.os.product(system),
         shut: &outlook.shut(&assessment),
         attempts: request.attempts,

@@ -48,6 +48,7 @@ impl WhatIf {
             inventory: &self.inventory,
             offers: &self.offers,
             baseline,
+            override_list: None,
             product: &self.product,
             shut: &[],
             attempts: &Attempts::default(),

@@ -74,6 +74,12 @@ impl<'a> Page<'a> {
         let kernel = host.kernel.as_ref().map(|kernel| format!("kernel {kernel}")).unwrap_or_default();
         add("System", &joined(&[&os_text(&host.os), &host.architecture, &kernel]));
         add("Baseline", &format!("{} ({})", report.baseline.name, report.baseline.id));
+        if let Some(group) = &report.baseline.patch_group {
+            add("Patch group", group);
+        }
+        if let Some(list) = &report.baseline.install_override_list {
+            add("Overridden by", list);
+        }
         let refreshed = report.refreshed_at.map_or_else(
             || "nothing says when they were refreshed".into(),
             |time| format!("refreshed {}", view.when(time)),

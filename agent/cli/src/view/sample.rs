@@ -49,6 +49,7 @@ pub(crate) fn report() -> ReportDocument {
             digest: None,
             fetched_at: None,
             patch_group: None,
+            install_override_list: None,
         },
         assessment: AssessmentWire::Complete,
         assessment_reasons: vec![],

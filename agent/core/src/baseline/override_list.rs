@@ -4,7 +4,8 @@
 use thiserror::Error;
 
 use super::pattern::{ShellGlob, is_named};
-use super::subject::Subject;
+use super::subject::{Facts, Subject, Traits};
+use crate::package::{PackageId, Version};
 
 /// The longest id or title, in characters.
 pub const MAX_TEXT: usize = 256;
@@ -75,6 +76,12 @@ impl InstallOverride {
         }
         let same_id = self.entries.iter().find(|entry| entry.id.matches(subject));
         same_id.map_or(Listing::NotListed, Listing::OtherVersion)
+    }
+
+    /// The same for a deb package, of which nothing but its name, architecture and version counts.
+    pub fn listing_of_deb(&self, package: &PackageId, version: &Version) -> Listing<'_> {
+        let traits = Traits::Deb { priority: None, section: None, is_security: false, first_seen: None };
+        self.listing(&Subject { package, version, facts: Facts { product: "", traits } })
     }
 
     pub fn matches(&self, subject: &Subject<'_>) -> bool {

@@ -114,6 +114,13 @@ impl Pattern {
         }
     }
 
+    /// The one version of one deb package.
+    pub(crate) fn of_deb(package: &PackageId, version: &Version) -> Self {
+        let text = format!("{}.{}:{version}", package.name, package.architecture);
+        let form = Form::Glob(ShellGlob::new(&text));
+        Self { text, form }
+    }
+
     /// Whether it names a version of a deb package, of which it asks for name, architecture and version alone.
     pub fn matches_deb(&self, package: &PackageId, version: &Version) -> bool {
         let traits = Traits::Deb { priority: None, section: None, is_security: false, first_seen: None };

@@ -54,6 +54,11 @@ impl<'a> Ledger<'a> {
         if package.is_held() {
             return Cause::Held;
         }
+        if self.case.override_list.is_some()
+            && !approved.is_some_and(|offer| self.case.is_listed(&package.id, &offer.version))
+        {
+            return Cause::NotListed;
+        }
         if let Some(KeptBack::Phased { percentage }) = known.kept_back {
             return Cause::Phased { percentage };
         }
@@ -174,7 +179,7 @@ fn find_blocked<'a>(case: &Case<'a>) -> BTreeMap<&'a PackageId, Blocked<'a>> {
     let candidates = candidates.filter_map(|(id, known)| Some((id, &known.candidate()?.version)));
     let new = case.offers.new_packages.iter().map(|new| (&new.id, &new.version));
     for (id, version) in candidates.chain(new) {
-        if let Some(entry) = rejected_by(case, id, version) {
+        if let Some(entry) = rejected_by(case, id, version).filter(|_| !case.is_listed(id, version)) {
             blocked.insert(id, Blocked::Rejected(entry));
             queue.push_back(id);
         }

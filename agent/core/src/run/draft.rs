@@ -243,6 +243,10 @@ fn judge(plan: &Plan, simulation: Simulation, blocked: &[Pattern]) -> Result<Pla
         return Err(format!("the package manager would not do it: {refusal}").into());
     }
     let find = |change: &PlannedChange| {
+        // What is asked for by name was not found to be blocked: a list of the run's own may name it all the same.
+        if plan.changes().contains(change) {
+            return None;
+        }
         let entry = blocked.iter().find(|entry| entry.matches_deb(&change.package, &change.to))?;
         let cause = Cause::Rejected { entry: entry.to_string(), action: RejectedAction::Block };
         let why = format!("it takes {} {}: {}", change.package, change.to, cause.sentence());

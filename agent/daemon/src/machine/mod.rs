@@ -267,7 +267,11 @@ impl<C: Clock> Machine<C> {
             Ok(is_paused) => is_paused,
             Err(error) => return Event::Lost { detail: chain(&error) },
         };
-        let (ruling, said) = self.ruling(&settings).await;
+        let mut ruled = self.ruling(&settings).await;
+        if operation == Operation::Apply {
+            ruled = self.parts.baselines.for_apply(&settings, ruled).await;
+        }
+        let (ruling, said) = ruled;
         problems.extend(said);
         let seen = match self.parts.journal.with(|journal| journal.first_seen()).await {
             Ok(seen) => Arc::new(seen),

@@ -56,6 +56,9 @@ pub struct PatchGroup {
 pub struct BaselineSettings {
     /// What counts for hosts of no group, or of one that has no baseline here. Default: see `BaselineSource::Default`.
     pub source: BaselineSource,
+    /// A list of patches that applies go by in place of what the baseline approves: a file or an object in S3. Default:
+    /// none.
+    pub install_override_list: Option<BaselineSource>,
     /// The region of the bucket that it is in. Default: the store's.
     pub region: Option<String>,
     /// The account that must own that bucket; a read from somebody else's bucket of that name fails.
@@ -67,6 +70,7 @@ impl Default for BaselineSettings {
     fn default() -> Self {
         Self {
             source: BaselineSource::Default,
+            install_override_list: None,
             region: None,
             expected_bucket_owner: None,
             groups: Vec::new(),
@@ -89,6 +93,18 @@ impl Judge<'_> {
         BaselineSettings {
             source: self
                 .or_default("baseline.source", source, BaselineSource::Default, |text| parse_source(text)),
+            install_override_list: self.or_default(
+                "baseline.install_override_list",
+                said.baseline_install_override_list.clone(),
+                None,
+                |text| match parse_source(text)? {
+                    BaselineSource::Default => Ok(None),
+                    BaselineSource::Builtin(_) => {
+                        Err(format!("{text:?} is a baseline, and no list of patches"))
+                    }
+                    source @ (BaselineSource::File(_) | BaselineSource::S3 { .. }) => Ok(Some(source)),
+                },
+            ),
             region: self.optional("baseline.region", said.baseline_region.clone(), check_region),
             expected_bucket_owner: self.optional(
                 "baseline.expected_bucket_owner",

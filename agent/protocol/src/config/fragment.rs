@@ -81,6 +81,7 @@ pub(super) struct Fragment {
     pub(super) host_id: Option<Located<String>>,
     pub(super) patch_group: Option<Located<String>>,
     pub(super) baseline_source: Option<Located<String>>,
+    pub(super) baseline_install_override_list: Option<Located<String>>,
     pub(super) baseline_region: Option<Located<String>>,
     pub(super) baseline_expected_bucket_owner: Option<Located<String>>,
     pub(super) scan_interval: Option<Located<String>>,
@@ -180,6 +181,7 @@ impl Fragment {
             }
             "baseline" => {
                 self.baseline_source = section.text("source");
+                self.baseline_install_override_list = section.text("install_override_list");
                 self.baseline_region = section.text("region");
                 self.baseline_expected_bucket_owner = section.text("expected_bucket_owner");
             }

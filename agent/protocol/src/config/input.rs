@@ -29,6 +29,9 @@ impl Input {
             host_id: later.host_id.or(earlier.host_id),
             patch_group: later.patch_group.or(earlier.patch_group),
             baseline_source: later.baseline_source.or(earlier.baseline_source),
+            baseline_install_override_list: later
+                .baseline_install_override_list
+                .or(earlier.baseline_install_override_list),
             baseline_region: later.baseline_region.or(earlier.baseline_region),
             baseline_expected_bucket_owner: later
                 .baseline_expected_bucket_owner

@@ -148,6 +148,9 @@ pub struct BaselineWire {
     /// The patch group that the host is in, if it is in one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub patch_group: Option<String>,
+    /// The `InstallOverrideList` that the run went by, if it went by one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub install_override_list: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

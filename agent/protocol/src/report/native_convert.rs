@@ -57,7 +57,8 @@ impl From<&Report> for ReportDocument {
 
 impl From<&Report> for BaselineWire {
     fn from(report: &Report) -> Self {
-        let Origin { source, digest, fetched_at, patch_group } = report.baseline_origin.clone();
+        let Origin { source, digest, fetched_at, patch_group, override_source } =
+            report.baseline_origin.clone();
         Self {
             id: report.baseline_id.clone(),
             name: report.baseline_name.clone(),
@@ -65,6 +66,7 @@ impl From<&Report> for BaselineWire {
             digest,
             fetched_at,
             patch_group,
+            install_override_list: override_source,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::baseline::filter::{Filter, FilterKey};
+use crate::baseline::override_list::OverrideEntry;
 use crate::baseline::system::Packaging;
 use crate::baseline::{Delay, Rule};
 use crate::report::{Report, RunRecord, RunVerdict, Setback};
@@ -181,4 +182,31 @@ fn not_applicable_are_the_packages_that_rules_and_lists_ask_for_and_the_host_has
     assert_eq!(host.judge().counts.not_applicable, 1_001);
     host.baseline.approved.includes_non_security = true;
     assert_eq!(host.judge().counts.not_applicable, 1_101);
+}
+
+/// InstallOverrideList: what it names is installed whatever the baseline says, and nothing else is.
+#[test]
+fn a_list_of_the_runs_own_beats_the_baseline_for_what_it_names_and_stops_all_else() {
+    let list = |id: &str, title: Option<&str>| {
+        let entries = vec![OverrideEntry::parse(id, title).unwrap()];
+        Some(InstallOverride { entries })
+    };
+    let mut host = OneHost::installed("1.0").offered("1.1", &[MAIN]);
+    host.shut.clear();
+    host.override_list = list("openssl.amd64", None);
+    let judgement = host.check(PatchState::Missing, Some("ready"));
+    assert_eq!(judgement.updates[0].approved, Some(version("1.1")));
+    host.baseline.rejected.patterns = vec![Pattern::parse("openssl", Packaging::Deb).unwrap()];
+    host.check(PatchState::Missing, Some("ready"));
+    host.override_list = list("open*", Some("openssl.amd64:1.1"));
+    host.check(PatchState::Missing, Some("ready"));
+
+    // Another version than the one that is listed is not wanted, and comes along with nothing.
+    host.override_list = list("openssl.amd64", Some("openssl.amd64:1.0.5"));
+    let judgement = host.check(PatchState::InstalledOther, Some("not_listed"));
+    assert!(judgement.blocked.iter().any(|entry| entry.as_str() == "openssl.amd64:1.1"));
+
+    let mut host = OneHost::installed("1.0").offered("1.1", &[SECURITY]);
+    host.override_list = list("curl", None);
+    host.check(PatchState::Missing, Some("not_listed"));
 }
