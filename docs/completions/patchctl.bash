@@ -25,6 +25,9 @@ _patchctl() {
             patchctl,config)
                 cmd="patchctl__subcmd__config"
                 ;;
+            patchctl,explain)
+                cmd="patchctl__subcmd__explain"
+                ;;
             patchctl,help)
                 cmd="patchctl__subcmd__help"
                 ;;
@@ -112,6 +115,9 @@ _patchctl() {
             patchctl__subcmd__help,config)
                 cmd="patchctl__subcmd__help__subcmd__config"
                 ;;
+            patchctl__subcmd__help,explain)
+                cmd="patchctl__subcmd__help__subcmd__explain"
+                ;;
             patchctl__subcmd__help,help)
                 cmd="patchctl__subcmd__help__subcmd__help"
                 ;;
@@ -188,7 +194,7 @@ _patchctl() {
 
     case "${cmd}" in
         patchctl)
-            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates runs show report baseline windows config version help"
+            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -479,8 +485,42 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__explain)
+            opts="-h --once --root --config-root --baseline --now --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --now)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__help)
-            opts="status scan plan apply stop pause resume inventory updates runs show report baseline windows config version help"
+            opts="status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +620,20 @@ _patchctl() {
         patchctl__subcmd__help__subcmd__config__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Inventory(InventoryArguments),
     /// List the packages that could or should be newer, and why they are not
     Updates(UpdatesArguments),
+    /// Tell why a package is at its version, when that will change and what to do; or what this host tells of a hole
+    ///
+    /// Of a CVE or an advisory, only the changelogs of installed packages tell. What they don't name can't be told.
+    Explain(ExplainArguments),
     /// List the latest runs
     Runs,
     /// Show one run with its history
@@ -200,6 +204,19 @@ pub(crate) struct VerdictArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpdatesArguments {
+    #[command(flatten)]
+    pub(crate) once: OnceArguments,
+
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// A package (openssl, openssl:i386), a CVE (CVE-2026-12345) or an advisory (DSA-5432-1)
+    #[arg(value_name = "PACKAGE|CVE|ADVISORY", value_parser = crate::command::explain::parse_query)]
+    pub(crate) query: String,
+
     #[command(flatten)]
     pub(crate) once: OnceArguments,
 

@@ -64,12 +64,13 @@ impl Exit {
                 "wrong arguments, an invalid version, a plan that is none, or mistakes in the configuration or a baseline"
             }
             Self::CannotTell => {
-                "only with --exit-code: nothing approved is known to be missing, but the assessment is incomplete"
+                "with --exit-code: nothing approved is known to be missing, but the assessment is incomplete; of \
+                 explain: nothing on this host tells of that CVE or advisory"
             }
             Self::NotCompliant => "only with --exit-code: the host is not compliant",
             Self::NoDaemon => "the daemon can't be reached on its socket",
             Self::Refused => "the daemon refused: the caller may not do this, or not now",
-            Self::NotFound => "there is no run or report of that id",
+            Self::NotFound => "there is no run or report of that id, or no such package is installed",
             Self::Partial => "the run changed some of what was planned; the rest failed or waits",
             Self::NothingChanged => {
                 "the run changed nothing although something was to be done: a gate was shut, or the plan no longer \

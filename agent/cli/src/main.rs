@@ -56,6 +56,7 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
         Command::Pause => command::control::pause(socket, output),
         Command::Resume => command::control::resume(socket, output),
         Command::Inventory(inventory) => command::inventory::run(inventory, socket, output),
+        Command::Explain(explain) => command::explain::run(explain, socket, output),
         Command::Updates(updates) => command::updates::run(updates, socket, output),
         Command::Runs => command::runs::run(socket, output),
         Command::Show { run } => command::show::run(run, socket, output),

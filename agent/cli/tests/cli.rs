@@ -13,6 +13,8 @@ mod baseline;
 mod config;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/fake.rs"]
 mod fake;
 #[path = "cli/inventory.rs"]

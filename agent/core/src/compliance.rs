@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use self::ledger::Ledger;
-use crate::baseline::decide::Decision;
+use crate::baseline::decide::{ApprovedBy, Decision};
 use crate::baseline::first_seen::FirstSeen;
 use crate::baseline::override_list::{InstallOverride, Listing};
 use crate::baseline::pattern::Pattern;
@@ -23,6 +23,9 @@ use crate::offer::{Listed, Offer, Offers, PackageOffers, Phase, Repository};
 use crate::package::{PackageId, Version};
 use crate::pending::Pending;
 use crate::reason::{Cause, Reason};
+
+/// How many versions of one package are told of.
+const MAX_OFFERED: usize = 20;
 
 /// Patch Manager's state of one patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +98,28 @@ pub struct Update {
     pub origin: String,
     pub advisories: Vec<String>,
     pub reason: Reason,
+    /// Every version above the installed one, the newest first.
+    pub offered: Vec<Offered>,
+}
+
+/// One version that is offered, and what the baseline says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    pub version: Version,
+    /// Where it comes from, as apt prints it.
+    pub origin: String,
+    pub verdict: OfferVerdict,
+}
+
+/// What the baseline says of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OfferVerdict {
+    Approved {
+        level: ComplianceLevel,
+        /// The rule or the entry, in words.
+        by: String,
+    },
+    Refused(Cause),
 }
 
 /// Patch Manager's summary counts.
@@ -292,7 +317,7 @@ impl<'a> Case<'a> {
         };
         let judged_offer = judged.and_then(|(offer, _)| offer);
         let rejected = match (state, decision) {
-            (PatchState::InstalledRejected, Decision::Rejected { by }) => Some(ledger.rejected(by).into()),
+            (PatchState::InstalledRejected, Decision::Rejected { by }) => Some(self.rejection(by).into()),
             _ => None,
         };
         let item = ComplianceItem {
@@ -332,7 +357,35 @@ impl<'a> Case<'a> {
             origin: self.origin(shown),
             advisories: Vec::new(),
             reason: ledger.cause(package, known, approved).into(),
+            offered: self.offered(package, known),
         })
+    }
+
+    fn offered(&self, package: &InstalledPackage, known: &PackageOffers) -> Vec<Offered> {
+        let is_newer =
+            |offer: &&Offer| self.inventory.scheme.compare(&package.version, &offer.version).is_lt();
+        let newer = known.offers.iter().filter(is_newer).take(MAX_OFFERED);
+        let offered = newer.map(|offer| {
+            let decision = self.decision(&package.id, offer);
+            let verdict = match decision {
+                Decision::Approved { level, by: ApprovedBy::Rule(rule) } => {
+                    OfferVerdict::Approved { level, by: format!("rule {}", rule.0) }
+                }
+                Decision::Approved { level, by: ApprovedBy::List(entry) } => {
+                    let by = format!("the entry {:?} of the approved list", entry.as_str());
+                    OfferVerdict::Approved { level, by }
+                }
+                Decision::Rejected { by } => OfferVerdict::Refused(self.rejection(by)),
+                Decision::NotYet { rule, after } => OfferVerdict::Refused(Cause::Delayed { rule, after }),
+                Decision::NotApproved(miss) => OfferVerdict::Refused(Cause::NotApproved { miss }),
+            };
+            Offered { version: offer.version.clone(), origin: self.origin(offer), verdict }
+        });
+        offered.collect()
+    }
+
+    fn rejection(&self, entry: &Pattern) -> Cause {
+        Cause::Rejected { entry: entry.to_string(), action: self.baseline.rejected.action }
     }
 
     /// Where a version comes from: a security source that has it, else the first that does.

@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod baseline_files;
+pub mod changelog;
 pub mod clock;
 pub mod config_files;
 pub mod container;

@@ -7,6 +7,7 @@ pub mod baseline;
 pub mod config;
 pub mod control;
 pub mod executor;
+pub mod explain;
 pub mod frame;
 pub mod listing;
 mod mistake;

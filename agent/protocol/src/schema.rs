@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, schema::Schema};
 
 use crate::control::windows::WindowsDocument;
+use crate::explain::ExplanationDocument;
 use crate::listing::{InventoryDocument, UpdatesDocument};
 use crate::report::native::ReportDocument;
 
@@ -22,7 +23,7 @@ pub struct PublishedSchema {
 }
 
 /// Every document that others may rely on.
-pub const PUBLISHED: [PublishedSchema; 4] = [
+pub const PUBLISHED: [PublishedSchema; 5] = [
     PublishedSchema {
         file: "patchd.report.v1.schema.json",
         document: "patchd.report/1",
@@ -37,6 +38,11 @@ pub const PUBLISHED: [PublishedSchema; 4] = [
         file: "patchd.updates.v1.schema.json",
         document: "patchd.updates/1",
         render: || of::<UpdatesDocument>("patchd.updates/1"),
+    },
+    PublishedSchema {
+        file: "patchd.explanation.v1.schema.json",
+        document: "patchd.explanation/1",
+        render: || of::<ExplanationDocument>("patchd.explanation/1"),
     },
     PublishedSchema {
         file: "patchd.windows.v1.schema.json",

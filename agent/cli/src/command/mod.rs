@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod baseline;
 pub(crate) mod config;
 pub(crate) mod control;
+pub(crate) mod explain;
 pub(crate) mod inventory;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &ReportArguments, socket: &Path, output: &mut Outpu
     Ok(exit_of(&report, &arguments.verdict))
 }
 
-fn latest(client: &Client) -> Result<ReportDocument, Failure> {
+pub(crate) fn latest(client: &Client) -> Result<ReportDocument, Failure> {
     let status: StatusDocument = client.get("/v1/status")?.parse()?;
     match status.last_report {
         Some(report) => client.get_by_id("/v1/reports", &report.id)?.parse(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod baseline_diff;
+pub(crate) mod explain;
 pub(crate) mod listing;
 pub(crate) mod next_steps;
 pub(crate) mod old_code;

@@ -194,6 +194,7 @@ pub(crate) fn add_missing(report: &mut ReportDocument, name: &str, priority: &st
         reason,
         changes_at: None,
         chain: Vec::new(),
+        offered: Vec::new(),
     });
     report.summary.compliance = ComplianceWire::NonCompliant;
 }
@@ -229,5 +230,6 @@ pub(crate) fn add_other(report: &mut ReportDocument, name: &str) {
         detail: sentence(&ReasonWire::NotApproved).into(),
         changes_at: None,
         chain: Vec::new(),
+        offered: Vec::new(),
     });
 }

@@ -39,10 +39,6 @@ impl<'a> Ledger<'a> {
         Self { case, blocked }
     }
 
-    pub(super) fn rejected(&self, entry: &Pattern) -> Cause {
-        Cause::Rejected { entry: entry.to_string(), action: self.case.baseline.rejected.action }
-    }
-
     /// The first cause that holds: what the administrator and the publisher say, then the baseline, then what the package
     /// manager can do, then what stands in the way of the whole host.
     pub(super) fn cause(
@@ -90,7 +86,7 @@ impl<'a> Ledger<'a> {
     fn disapproval(&self, package: &InstalledPackage, known: &PackageOffers) -> Cause {
         let Some(candidate) = known.candidate() else { return Cause::Pinned };
         match (self.case.decision(&package.id, candidate), candidate.phase) {
-            (Decision::Rejected { by }, _) => self.rejected(by),
+            (Decision::Rejected { by }, _) => self.case.rejection(by),
             (Decision::NotYet { rule, after }, _) => Cause::Delayed { rule, after },
             (Decision::NotApproved(miss), _) => Cause::NotApproved { miss },
             (Decision::Approved { .. }, Phase::Waiting { percentage }) => Cause::Phased { percentage },
@@ -151,7 +147,7 @@ impl<'a> Ledger<'a> {
             Blocked::Rejected(_) => None,
             Blocked::Needs(on) => {
                 let cause = match self.blocked.get(on)? {
-                    Blocked::Rejected(entry) => self.rejected(entry),
+                    Blocked::Rejected(entry) => self.case.rejection(entry),
                     Blocked::Needs(further) => Cause::Dependency { on: Some(further.to_string()) },
                 };
                 Some((on, cause))

@@ -153,6 +153,7 @@ mod tests {
             origin: String::new(),
             advisories: vec![],
             reason: cause.into(),
+            offered: vec![],
         }
     }
 

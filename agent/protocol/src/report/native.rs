@@ -270,6 +270,24 @@ pub struct UpdateWire {
     /// What is behind it: the packages that it waits for, the nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub chain: Vec<LinkWire>,
+    /// Every version above the installed one, the newest first, with what the baseline says of it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub offered: Vec<OfferedWire>,
+}
+
+/// One version that is offered, and what the baseline says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferedWire {
+    pub version: String,
+    /// Where it comes from: `Label:Version/Suite`.
+    pub origin: String,
+    pub approved: bool,
+    /// Which rule or entry says so, or why none does.
+    pub detail: String,
+    /// When it will be approved, where its delay alone is in the way.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes_at: Option<Timestamp>,
 }
 
 /// A package that another one waits for, and why it is no help.

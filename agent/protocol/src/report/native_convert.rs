@@ -1,7 +1,7 @@
 //! From the domain's report to `patchd.report/1`. Nothing is decided here: each field has one source.
 
 use patchd_core::baseline::ruling::Origin;
-use patchd_core::compliance::{ComplianceItem, Counts, Update};
+use patchd_core::compliance::{ComplianceItem, Counts, OfferVerdict, Offered, Update};
 use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
 use patchd_core::problem::Problem;
@@ -13,7 +13,7 @@ use patchd_core::report::{
 
 use super::native::{
     AgentWire, AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, CountsWire, HostWire, ItemWire,
-    LinkWire, MethodWire, NewPackageWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire,
+    LinkWire, MethodWire, NewPackageWire, OfferedWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire,
     ReportDocument, ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire,
     TransactionWire, TristateWire, UpdateWire,
 };
@@ -216,7 +216,21 @@ impl From<&Update> for UpdateWire {
             detail: update.reason.cause.sentence(),
             changes_at: update.reason.changes_at,
             chain: update.reason.chain.iter().map(LinkWire::from).collect(),
+            offered: update.offered.iter().map(OfferedWire::from).collect(),
         }
+    }
+}
+
+impl From<&Offered> for OfferedWire {
+    fn from(offered: &Offered) -> Self {
+        let (approved, detail, changes_at) = match &offered.verdict {
+            OfferVerdict::Approved { level, by } => {
+                (true, format!("{by} approves it ({})", level.as_str()), None)
+            }
+            OfferVerdict::Refused(cause) => (false, cause.sentence(), cause.changes_at()),
+        };
+        let version = offered.version.as_str().to_owned();
+        Self { version, origin: offered.origin.clone(), approved, detail, changes_at }
     }
 }
 
