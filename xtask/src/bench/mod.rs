@@ -30,11 +30,13 @@ enum Subject {
     Scan,
     Daemon,
     Apply,
+    Windows,
     Size,
 }
 
 impl Subject {
-    const ALL: [Self; 5] = [Self::Inventory, Self::Scan, Self::Daemon, Self::Apply, Self::Size];
+    const ALL: [Self; 6] =
+        [Self::Inventory, Self::Scan, Self::Daemon, Self::Apply, Self::Windows, Self::Size];
 }
 
 struct Bench {
@@ -72,6 +74,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: BenchArguments) -> Result<()
             Subject::Scan => scan(&bench),
             Subject::Daemon => daemon::idle(&bench),
             Subject::Apply => apply(&shell, &bench),
+            Subject::Windows => windows(&shell, &bench),
             Subject::Size => size(&bench),
         };
         if let Err(error) = measured {
@@ -205,6 +208,13 @@ fn package_lists() -> Result<Vec<PackageList>> {
 fn apply(shell: &Shell, bench: &Bench) -> Result<()> {
     cmd!(shell, "cargo build --release --locked -p patchd-tests --bin apply-cost").run()?;
     let program = bench.binary("apply-cost");
+    Ok(cmd!(shell, "{program}").run()?)
+}
+
+/// In one process: a call takes less than a process takes to start.
+fn windows(shell: &Shell, bench: &Bench) -> Result<()> {
+    cmd!(shell, "cargo build --release --locked -p patchd-tests --bin window-cost").run()?;
+    let program = bench.binary("window-cost");
     Ok(cmd!(shell, "{program}").run()?)
 }
 
