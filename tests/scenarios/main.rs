@@ -22,6 +22,7 @@ mod imds;
 mod live_view;
 mod old_code;
 mod once;
+mod rejected;
 mod s3;
 mod s3_requests;
 mod scan;
