@@ -1,6 +1,7 @@
 //! A host's own baseline: from a file and from S3, in time and not, good and broken.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use patchd_protocol::control::RunOutcome;
 use patchd_protocol::report::native::{AssessmentWire, ReportDocument};
 use patchd_tests::agent_host::AgentHost;
@@ -191,5 +192,39 @@ fn a_list_of_overrides_is_installed_and_nothing_else_is() -> Result<()> {
     let told = scan(&mut at_work)?;
     assert_eq!(told.report.baseline.install_override_list, None);
     assert!(!told.reason("lab-two").context("lab-two")?.starts_with("not_listed"));
+    Ok(())
+}
+
+/// The extension: apt's archives have no date of release, so that a delay counts from the first sight of a version, which
+/// a restart does not change.
+#[test]
+fn a_delay_on_apt_counts_from_the_day_on_which_the_host_saw_the_version() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = story::host(&toys("1.0"), "")?;
+    let delayed = "name = \"delayed\"\noperating_system = \"DEBIAN\"\ndelays_by_first_seen = true\n\
+                   [[rule]]\napprove_after_days = 7\n";
+    host.root.write("/etc/patchd/baseline.toml", delayed)?;
+    let mut at_work = Supervised::start(&host.root)?;
+    story::settle(&mut at_work)?;
+    fixed(&host)?;
+    let approved_at = |told: &Told| -> Result<Timestamp> {
+        let update = told.report.updates.iter().find(|update| update.name == "lab-one");
+        let update = update.context("lab-one is no update")?;
+        assert_eq!(update.reason.as_str(), "not_approved", "{}", update.detail);
+        update.changes_at.context("the delay has no end")
+    };
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.done()?, [""; 0]);
+    let first = approved_at(&told)?;
+    let days = first.duration_since(told.report.started_at).as_hours() / 24;
+    assert!((6..=7).contains(&days), "{first} is no week after {}", told.report.started_at);
+    at_work.stop_patchd()?;
+    at_work.start_patchd()?;
+    assert_eq!(approved_at(&scan(&mut at_work)?)?, first);
+
+    host.root.write("/etc/patchd/baseline.toml", delayed.replace("days = 7", "days = 0"))?;
+    assert_eq!(story::apply(&mut at_work)?.done()?, ["lab-one 1.0 1.1", "lab-two 1.0 1.1"]);
     Ok(())
 }
