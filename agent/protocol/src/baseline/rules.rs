@@ -141,7 +141,10 @@ fn read_delay(section: &mut Section<'_>, context: Context<'_>, findings: &mut Fi
             findings.mistake(&section.place, message);
             return None;
         }
-        (Some(_), Some((_, place))) => {
+        (Some((node, of_days)), Some((other, place))) => {
+            // Whichever is kept, it has to be right.
+            days(node, &of_days, findings);
+            date(other, &place, findings);
             let message =
                 format!("{} is there too, and only one of them can hold; keep one", names.after_days);
             findings.mistake(&place, message);

@@ -121,6 +121,15 @@ fn a_rule_has_one_delay_within_its_limits() {
             "{at}.ApproveUntilDate: ApproveAfterDays is there too, and only one of them can hold; keep one"
         )],
     );
+    check(
+        &rule(", \"ApproveAfterDays\": 999, \"ApproveUntilDate\": \"2026-11-30\""),
+        &[
+            &format!("{at}.ApproveAfterDays: 999 is no number of days; whole numbers from 0 to 360 are"),
+            &format!(
+                "{at}.ApproveUntilDate: ApproveAfterDays is there too, and only one of them can hold; keep one"
+            ),
+        ],
+    );
     for days in ["361", "-1", "1.5", "1e1", "\"seven\"", "99999999999999999999"] {
         let bare = days.trim_matches('"');
         let message =
