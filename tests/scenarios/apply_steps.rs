@@ -352,3 +352,35 @@ fn a_script_that_takes_long_outlives_patchd_and_the_executor() -> Result<()> {
     assert_eq!([" upgrade lab-0:", " upgrade lab-1:"].map(|line| log.matches(line).count()), [1, 1]);
     Ok(())
 }
+
+/// What a run tried in vain is the reason that later scans tell, until something about it changes.
+#[test]
+fn a_failure_is_the_reason_until_another_version_is_asked_for() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = story::host(&[ToyPackage::new("lab-bad", "1.0"), ToyPackage::new("lab-good", "1.0")], "")?;
+    let mut at_work = Supervised::start(&host.root)?;
+    story::settle(&mut at_work)?;
+    let good = ToyPackage::new("lab-good", "1.1");
+    let bad = ToyPackage::new("lab-bad", "1.1").script("preinst", "echo will not\nexit 3");
+    host.repository.publish(Suite::Security, &[good.clone(), bad])?;
+    let told = story::apply(&mut at_work)?;
+    assert_eq!(told.done()?, ["lab-good 1.0 1.1"]);
+    let run = told.summary.id;
+
+    // A restart does not make it forgotten, and a scan is not the run's own report.
+    at_work.stop_patchd()?;
+    at_work.start_patchd()?;
+    let id = story::ask(&mut at_work, &json!({ "operation": "scan" }))?;
+    let told = story::wait_for(&mut at_work, &id)?;
+    let reason = told.reason("lab-bad").context("lab-bad waits for nothing")?;
+    assert!(reason.starts_with(&format!("failed: run {run} could not install it")), "{reason}");
+
+    host.repository.publish(Suite::Security, &[good, ToyPackage::new("lab-bad", "1.2")])?;
+    let id = story::ask(&mut at_work, &json!({ "operation": "scan" }))?;
+    let told = story::wait_for(&mut at_work, &id)?;
+    let reason = told.reason("lab-bad").context("lab-bad waits for nothing")?;
+    assert!(reason.starts_with("ready: "), "{reason}");
+    Ok(())
+}

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. What a run needs of a scan is kept until its report is written, and given back after.
 
+mod attempts;
 mod gates;
 mod proposal;
 mod replies;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use patchd_core::baseline::first_seen::FirstSeen;
-use patchd_core::compliance::Attempts;
 use patchd_core::pending::OldCode;
 use patchd_core::plan::Plan;
 use patchd_core::problem::{Problem, ProblemKind, Weight};
@@ -280,8 +280,9 @@ impl<C: Clock> Machine<C> {
         let known = Arc::clone(&seen);
         let clock = Arc::clone(&self.parts.clock);
         let old_code = self.old_code(&order.id).await;
+        let attempts = self.attempts().await;
         let scanned = tokio::task::spawn_blocking(move || {
-            let (freeze, attempts) = (settings.frozen(clock.now()), Attempts::new());
+            let freeze = settings.frozen(clock.now());
             let request = ScanRequest {
                 id: id.as_str(),
                 operation,
