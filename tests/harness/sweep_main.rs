@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use patchd_tests::sweep::case::Case;
 use patchd_tests::sweep::{Sweep, Table};
 
-const USAGE: &str = "sweep [--seed N] [--cases M] [--all] [--case WATCH:NUMBER:TARGET]...";
+const USAGE: &str = "sweep [--seed N] [--cases M] [--all] [--part N/M] [--case WATCH:NUMBER:TARGET]...";
 
 /// What is to be run.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ struct Wanted {
     seed: Option<u64>,
     cases: Option<usize>,
     is_all: bool,
+    part: Option<(usize, usize)>,
     named: Vec<Case>,
 }
 
@@ -41,10 +42,20 @@ fn wanted() -> Result<Wanted> {
             "--cases" => wanted.cases = Some(value()?.parse()?),
             "--case" => wanted.named.push(value()?.parse()?),
             "--all" => wanted.is_all = true,
+            "--part" => wanted.part = Some(part(&value()?)?),
             _ => bail!("what is {word}? usage: {USAGE}"),
         }
     }
     Ok(wanted)
+}
+
+/// Reads `2/3`: the second of three parts.
+fn part(text: &str) -> Result<(usize, usize)> {
+    let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match numbers {
+        Some((part, of)) if (1..=of).contains(&part) => Ok((part, of)),
+        _ => bail!("{text:?} is no part; write it like 2/3"),
+    }
 }
 
 /// Whether nothing was found.
@@ -55,6 +66,11 @@ fn sweep(wanted: &Wanted) -> Result<bool> {
         (true, _) => sweep.all(),
         (false, []) => sweep.sample(seed, count),
         (false, named) => named.to_vec(),
+    };
+    let cases: Vec<_> = match wanted.part {
+        // Each part takes its turn, so that all of them have cases of every kind.
+        Some((part, of)) => cases.into_iter().skip(part - 1).step_by(of).collect(),
+        None => cases,
     };
     println!("seed {seed}: {} cases", cases.len());
     let mut table = Table::new(&sweep.points);

@@ -20,6 +20,9 @@ pub(crate) struct SweepArguments {
     /// Every point with every target: hours
     #[arg(long)]
     all: bool,
+    /// One part of these cases, as N/M: all parts together are all of them
+    #[arg(long, value_name = "N/M")]
+    part: Option<String>,
     /// These cases only, each as WATCH:NUMBER:TARGET
     #[arg(long, value_name = "ID")]
     case: Vec<String>,
@@ -37,7 +40,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &SweepArguments) -> Result<E
     let (seed, cases) = (arguments.seed.to_string(), arguments.cases.to_string());
     let all = arguments.all.then_some("--all");
     let named = arguments.case.iter().flat_map(|case| ["--case", case.as_str()]);
-    let status = cmd!(shell, "{program} --seed {seed} --cases {cases} {all...} {named...}").ignore_status();
+    let part = arguments.part.as_deref().into_iter().flat_map(|part| ["--part", part]);
+    let status =
+        cmd!(shell, "{program} --seed {seed} --cases {cases} {all...} {part...} {named...}").ignore_status();
     let ended = std::process::Command::from(status).status()?;
     Ok(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
