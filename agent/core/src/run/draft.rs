@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use super::event::{Proposal, RefreshOutcome, Simulation};
 use crate::baseline::RejectedAction;
-use crate::baseline::pattern::Pattern;
 use crate::package::PackageId;
 use crate::plan::steps::{Step, cut};
 use crate::plan::{Plan, PlannedChange};
@@ -124,7 +123,7 @@ impl Draft {
     /// What comes of the dry run that was asked for.
     pub(super) fn take(mut self, simulation: Simulation) -> Drafted {
         self.dry_runs += 1;
-        let verdict = judge(&self.asking, simulation, &self.proposal.blocked);
+        let verdict = judge(&self.asking, simulation, &self.proposal);
         if let Some(shown) = self.shown.clone() {
             return self.take_shown(shown, verdict);
         }
@@ -237,17 +236,17 @@ fn approved_of(shown: &Plan, approved: &Plan) -> Result<Plan, String> {
 ///
 /// The package manager may add what the plan depends on, and nothing else: it leaves nothing out, and removes and
 /// takes back only what policy names. What the baseline blocks comes with nothing.
-fn judge(plan: &Plan, simulation: Simulation, blocked: &[Pattern]) -> Result<Plan, No> {
+fn judge(plan: &Plan, simulation: Simulation, proposal: &Proposal) -> Result<Plan, No> {
     let Simulation { changes, removals, forbidden, refusal } = simulation;
     if let Some(refusal) = refusal {
         return Err(format!("the package manager would not do it: {refusal}").into());
     }
     let find = |change: &PlannedChange| {
-        // What is asked for by name was not found to be blocked: a list of the run's own may name it all the same.
-        if plan.changes().contains(change) {
+        // A list of the run's own may name what the baseline blocks. A plan that was shown before may not.
+        if proposal.plan.changes().contains(change) {
             return None;
         }
-        let entry = blocked.iter().find(|entry| entry.matches_deb(&change.package, &change.to))?;
+        let entry = proposal.blocked.iter().find(|entry| entry.matches_deb(&change.package, &change.to))?;
         let cause = Cause::Rejected { entry: entry.to_string(), action: RejectedAction::Block };
         let why = format!("it takes {} {}: {}", change.package, change.to, cause.sentence());
         Some((why, Link { package: change.package.clone(), cause }))

@@ -159,3 +159,14 @@ fn what_is_blocked_new_or_in_one_version_only_is_seen_in_the_dry_run_too() {
         vec![Event::Started, blocking("app", &[], "evil-1"), simulated("app evil"), simulated("app evil")];
     check(apply(), story, &["assess", "simulate app", "simulate app+evil", "look_at_gates", "gating"]);
 }
+
+/// A plan that was shown before the baseline blocked what it brings along is no way past the baseline.
+#[test]
+fn a_plan_that_was_shown_brings_nothing_that_is_blocked_by_now() {
+    let dry_run = simulated("+evil app");
+    let story = vec![Event::Started, blocking("app", &[], "evil"), dry_run, Event::Reported];
+    let run = check(shown("+evil app"), story, &["assess", "simulate app", "report", "concluded"]);
+    let differs = "the plan is not what would be done now: it takes evil:amd64 2: the baseline rejects it by the \
+                   entry \"evil\" (BLOCK)";
+    check_verdict(&run, &refused(differs));
+}
