@@ -1,10 +1,11 @@
 //! Everything that cargo can't do by itself. `cargo xtask test` is the gate: what passes it may land.
 //!
-//! It builds nothing that is shipped, and it changes the machine in one way only: it installs what the tests need.
+//! It changes the machine in one way only: it installs what the tests need.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for developers, which prints")]
 
 mod bench;
+mod dist;
 mod gate;
 mod readme;
 mod setup;
@@ -35,6 +36,8 @@ enum Task {
     Setup,
     /// Cut runs at point after point in disposable roots, and judge what is left; exits 1 unless all is well
     Sweep(sweep::SweepArguments),
+    /// Make the packages that hosts install.
+    Dist(dist::DistArguments),
     /// Measure ours beside the peer on this machine's own database and lists.
     Bench(bench::BenchArguments),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match Arguments::parse().task {
         Task::Test => gate::run(&workspace),
         Task::Bench(arguments) => bench::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
+        Task::Dist(arguments) => dist::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
         Task::Sweep(arguments) => sweep::run(&workspace, &arguments),
         Task::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
     });

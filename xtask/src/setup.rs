@@ -9,13 +9,16 @@ use xshell::{Shell, cmd};
 use crate::Workspace;
 
 /// Debian packages, each with what needs it.
-const DEBIAN_PACKAGES: [(&str, &str); 9] = [
+const DEBIAN_PACKAGES: [(&str, &str); 12] = [
     ("apt-utils", "apt-ftparchive indexes the repositories of the scenarios"),
     ("gpg", "signs them"),
     ("gpg-agent", "holds the key for gpg"),
+    ("lintian", "looks for what is wrong with the deb"),
     ("lz4", "writes compressed package lists for the readers' tests"),
     ("mmdebstrap", "builds the disposable root"),
     ("python3-venv", "holds the S3 server"),
+    ("rpm", "makes the rpm"),
+    ("rpmlint", "looks for what is wrong with the rpm"),
     ("strace", "makes the disk fail under the journal"),
     ("xz-utils", "writes compressed package lists for the readers' tests"),
     ("zstd", "writes compressed package lists for the readers' tests"),
