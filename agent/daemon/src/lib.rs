@@ -19,6 +19,7 @@ pub mod journal;
 pub mod live;
 pub mod machine;
 pub mod narrative;
+pub mod own_program;
 pub mod plan_document;
 pub mod scheduler;
 pub mod store;

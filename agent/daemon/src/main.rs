@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use futures_util::StreamExt;
 use nix::sys::stat::{Mode, umask};
+use patchd_daemon::agent::Ended;
+use patchd_daemon::own_program::OwnProgram;
 use patchd_daemon::{chain, sys, tls};
 use patchd_host::config_files;
 use patchd_host::root::Root;
@@ -26,7 +28,7 @@ use crate::program::{once, privilege, service, supervisor};
 
 fn main() -> ExitCode {
     sys::begin();
-    let Arguments { places, command } = Arguments::parse();
+    let Arguments { places, end_for_new_program, command } = Arguments::parse();
     if matches!(command, Some(Command::Supervise)) {
         // It is root, and reads no configuration.
         return exit(supervisor::supervise(&places).map(|()| arguments::DONE));
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     };
     tls::install_provider();
     let ended = match command {
-        None => daemon(&places, settings),
+        None => daemon(&places, settings, end_for_new_program),
         Some(Command::Once(wanted)) => one_run(&places, settings, &wanted),
         Some(Command::Supervise) => Ok(arguments::DONE),
     };
@@ -61,7 +63,7 @@ fn exit(ended: Result<u8>) -> ExitCode {
     }
 }
 
-fn daemon(places: &Places, settings: Settings) -> Result<u8> {
+fn daemon(places: &Places, settings: Settings, is_started_again: bool) -> Result<u8> {
     let logs = logs::begin(settings.log.level);
     let state = places.state.clone().unwrap_or_else(|| service::STATE.into());
     let helper = privilege::find_helper(places)?;
@@ -70,8 +72,14 @@ fn daemon(places: &Places, settings: Settings) -> Result<u8> {
         privilege::own_directory(runtime)?;
     }
     privilege::give_up_root()?;
-    in_runtime(|runtime| runtime.block_on(service::run(places, &state, settings, &helper, logs)))?;
-    Ok(arguments::DONE)
+    let program = OwnProgram::begin(&state, is_started_again);
+    let ended = in_runtime(|runtime| {
+        runtime.block_on(service::run(places, &state, settings, &helper, program, logs))
+    })?;
+    Ok(match ended {
+        Ended::Told => arguments::DONE,
+        Ended::NewProgram => arguments::NEW_PROGRAM,
+    })
 }
 
 fn one_run(places: &Places, settings: Settings, wanted: &Once) -> Result<u8> {

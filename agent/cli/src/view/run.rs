@@ -26,6 +26,9 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
     };
     let paused = if document.paused { ", paused: it changes nothing until it is resumed" } else { "" };
     add("Agent", &format!("patchd {} (pid {}), {state}{paused}", document.version, document.process_id));
+    if let Some(new) = &document.new_program {
+        add("Upgraded", &new.detail);
+    }
     add("Started", &view.when(document.started_at));
     add("Host", &document.host);
     add("Store", &document.store);
@@ -322,6 +325,7 @@ pub(crate) fn window_text(window: &WindowStatus, view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
+    use patchd_protocol::control::new_program::NewProgram;
     use patchd_protocol::control::{OccurrenceWire, ReportSummary, RunsSchema, StatusSchema};
     use patchd_protocol::report::native::AssessmentWire;
 
@@ -376,6 +380,7 @@ mod tests {
             clock: clock_of(ClockState::Synchronised, true),
             gates: vec![GateWire { code: "no_window".into(), detail: "no window is configured".into() }],
             paused: false,
+            new_program: Some(NewProgram { restarts_itself: true, detail: "it waits".into() }),
         }
     }
 
@@ -384,6 +389,7 @@ mod tests {
         let none = WindowStatus { verdict: WindowVerdict::None, occurrence: None };
         assert_snapshot!(shown(&status(&status_of(none), &view(Some(80)))), @r"
         Agent      patchd 0.1.0 (pid 4711), at work
+        Upgraded   it waits
         Started    2026-11-20 09:30 UTC (3 days ago)
         Host       i-0123456789abcdef0
         Store      s3://bucket/prefix

@@ -5,6 +5,7 @@
 
 mod begin;
 mod message;
+mod new_program;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::clock::{Clock, ClockWatch};
 use crate::driver::{Host, perform_in_time};
 use crate::journal::{Attempts, JournalError, Move, SharedJournal};
 use crate::live::Live;
+use crate::own_program::OwnProgram;
 use crate::{narrative, plan_document, systemd};
 
 /// How long to wait before the journal is tried again when it took nothing.
@@ -50,6 +52,16 @@ pub struct AgentFacts {
     pub spooled: Arc<AtomicU64>,
     pub started_at: Timestamp,
     pub booted_at: Option<Timestamp>,
+    pub program: OwnProgram,
+}
+
+/// Why the agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// The program on disk is another one, which is to be started.
+    NewProgram,
 }
 
 /// The run that is under way.
@@ -95,6 +107,7 @@ pub struct Agent<H, C> {
     trouble: Option<String>,
     /// Why the clock is not believed, as of the last look.
     distrust: Option<String>,
+    new_program: Option<new_program::Seen>,
     number: u16,
 }
 
@@ -126,20 +139,26 @@ impl<H: Host, C: Clock> Agent<H, C> {
             attempts: None,
             trouble: None,
             distrust: None,
+            new_program: None,
             number: 0,
         };
         (agent, handle)
     }
 
-    /// Loads what the journal has and carries on; then works until `stop`.
+    /// Loads what the journal has and carries on; then works until `stop`, or until there is a new program and nothing under
+    /// way.
     ///
     /// What is under way at the end is in the journal, and the next start carries on with it.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), JournalError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<Ended, JournalError> {
         self.load().await?;
         let mut signs = systemd::watchdog_period().map(tokio::time::interval);
         self.next_left_over().await;
         loop {
-            let sleep = self.begin_what_is_due().await;
+            let Some(pause) = self.program_pause().await else {
+                systemd::stopping();
+                return Ok(Ended::NewProgram);
+            };
+            let sleep = self.begin_what_is_due().await.min(pause);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -161,7 +180,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             );
             handle.abort();
         }
-        Ok(())
+        Ok(Ended::Told)
     }
 
     async fn load(&mut self) -> Result<(), JournalError> {
@@ -267,6 +286,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
     /// The run is over: remembers what it came to, and turns to what waits.
     async fn finish(&mut self) {
         self.active = None;
+        self.new_program = None;
         if let Err(error) = self.refresh_memory().await {
             self.note_trouble(&error);
         }

@@ -67,6 +67,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             gates: self.gates(&verdict),
             window: window_status(&verdict),
             paused: self.is_paused,
+            new_program: self.new_program_status(),
         }
     }
 

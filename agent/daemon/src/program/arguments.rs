@@ -15,6 +15,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const BAD_INPUT: u8 = 2;
 /// `once apply` changed nothing, because something stood in the way.
 pub(crate) const REFUSED: u8 = 6;
+/// The daemon ended for a new program, as `--end-for-new-program` asks for.
+pub(crate) const NEW_PROGRAM: u8 = 10;
 /// The run is over, and its report waits in the spool because the store did not take it.
 pub(crate) const NOT_DELIVERED: u8 = 8;
 
@@ -23,7 +25,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  the work failed: the host could not be assessed, or the run failed or was done in part
   2  wrong arguments, or mistakes in the configuration
   6  `once apply` changed nothing, because something stood in the way; the report says what
-  8  the run is over, and its report waits in the spool because the store did not take it";
+  8  the run is over, and its report waits in the spool because the store did not take it
+  10  there is a new program on disk, which is to be started";
 
 /// Scans this host, judges it, patches it in its windows and reports.
 ///
@@ -34,6 +37,10 @@ const EXIT_CODES: &str = "Exit codes:
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) places: Places,
+    /// End with status 10 once another program lies where this one came from and nothing is under way; only where something
+    /// starts patchd again then, as systemd does
+    #[arg(long)]
+    pub(crate) end_for_new_program: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_documented() {
-        for code in [DONE, FAILED, BAD_INPUT, REFUSED, NOT_DELIVERED] {
+        for code in [DONE, FAILED, BAD_INPUT, REFUSED, NOT_DELIVERED, NEW_PROGRAM] {
             assert!(EXIT_CODES.contains(&format!("\n  {code}  ")), "{code}");
         }
     }

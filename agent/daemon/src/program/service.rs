@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle};
+use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle, Ended};
 use patchd_daemon::baselines::Baselines;
 use patchd_daemon::clock::{Clock, ClockWatch, SystemClock};
 use patchd_daemon::clock_keeper;
-use patchd_daemon::control::{self, Sources};
+use patchd_daemon::control::{self, ServerHandle, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
 use patchd_daemon::documents::Documents;
 use patchd_daemon::identity::Identities;
@@ -20,6 +20,7 @@ use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
 use patchd_daemon::journal::{Journal, SharedJournal};
 use patchd_daemon::live::Live;
 use patchd_daemon::machine::{Machine, Parts};
+use patchd_daemon::own_program::OwnProgram;
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
 use patchd_daemon::systemd;
 use patchd_host::config_files;
@@ -64,14 +65,15 @@ fn booted_at(now: Timestamp) -> Option<Timestamp> {
     now.checked_sub(SignedDuration::from_secs(seconds)).ok()
 }
 
-/// Runs the daemon until a signal ends it.
+/// Runs the daemon until a signal or a new program ends it.
 pub(crate) async fn run(
     places: &Places,
     state: &Path,
     settings: Settings,
     helper: &Helper,
+    program: OwnProgram,
     logs: LogHandle,
-) -> Result<()> {
+) -> Result<Ended> {
     let clock = SystemClock;
     // From here on a signal waits for its turn instead of ending the process.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
@@ -96,6 +98,7 @@ pub(crate) async fn run(
         spooled: Arc::clone(&waiting),
         started_at: clock.now(),
         booted_at: booted_at(clock.now()),
+        program,
     };
     let machine = Machine::new(Parts {
         clock: Arc::clone(&watch),
@@ -131,16 +134,21 @@ pub(crate) async fn run(
         () = obey(signals, places.config_root.clone(), handle, settings_sender, logs) => None,
     };
     stop.cancel();
+    drain(control, &parts).await;
+    match ended {
+        Some(ended) => ended.context("the agent broke: a bug of patchd")?.context("the agent can't work"),
+        None => Ok(Ended::Told),
+    }
+}
+
+/// Waits for the parts that were told to end.
+async fn drain(control: ServerHandle, parts: &TaskTracker) {
     let drained = async {
         control.stopped().await;
         parts.wait().await;
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("not everything ended in time; the journal has what matters");
-    }
-    match ended {
-        Some(ended) => ended.context("the agent broke: a bug of patchd")?.context("the agent can't work"),
-        None => Ok(()),
     }
 }
 

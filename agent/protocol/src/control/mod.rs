@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod events;
+pub mod new_program;
 pub mod plan;
 pub mod windows;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::clock::ClockStatus;
+use self::new_program::NewProgram;
 use self::plan::PlanRequest;
 use crate::report::native::{
     AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, ItemWire, OperationWire, ProblemWire,
@@ -68,6 +70,9 @@ pub struct StatusDocument {
     pub gates: Vec<GateWire>,
     /// Whether an operator told the agent to change nothing until further notice.
     pub paused: bool,
+    /// Where the program on disk is another one than the one that runs: its package was upgraded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub new_program: Option<NewProgram>,
 }
 
 /// The agent in one word.

@@ -1,6 +1,7 @@
 //! The agent with a host that does what the test says, on a clock that tests move.
 
 mod accidents;
+mod new_program;
 mod wishes;
 
 use std::collections::BTreeMap;
@@ -32,12 +33,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, AgentFacts, AgentHandle, Refusal};
+use super::{Agent, AgentFacts, AgentHandle, Ended, Refusal};
 use crate::clock::{Clock, ClockWatch};
 use crate::driver::Host;
 use crate::gates::Moment;
 use crate::journal::{Journal, JournalError, NewRun, SharedJournal};
 use crate::live::Live;
+use crate::own_program::OwnProgram;
 
 /// A clock that goes with tokio's, and that tests set.
 #[derive(Clone)]
@@ -234,13 +236,13 @@ struct Stage {
     /// What the kernel says of its clock when it is asked.
     kernel: Arc<Mutex<ClockWire>>,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), JournalError>>,
+    task: JoinHandle<Result<Ended, JournalError>>,
 }
 
 impl Stage {
     async fn end(self) {
         self.stop.cancel();
-        self.task.await.unwrap().unwrap();
+        assert_eq!(self.task.await.unwrap().unwrap(), Ended::Told);
     }
 
     async fn concluded(&self, count: usize) {
@@ -284,6 +286,17 @@ fn stage_of(
     behaviour: &[(&'static str, Behaviour)],
     newest: Option<&str>,
 ) -> Stage {
+    stage_with(journal, settings, (all, missing), behaviour, newest, OwnProgram::unwatched())
+}
+
+fn stage_with(
+    journal: SharedJournal,
+    settings: Settings,
+    (all, missing): (Vec<PlannedChange>, Vec<PlannedChange>),
+    behaviour: &[(&'static str, Behaviour)],
+    newest: Option<&str>,
+    program: OwnProgram,
+) -> Stage {
     let set_by = Arc::new(AtomicI64::new(0));
     let clock = TestClock { base: START.parse().unwrap(), start: Instant::now(), set_by };
     let host = Arc::new(TestHost {
@@ -303,6 +316,7 @@ fn stage_of(
         spooled: Arc::new(AtomicU64::new(0)),
         started_at: clock.now(),
         booted_at: None,
+        program,
     };
     let watch = Arc::new(ClockWatch::new(clock, newest.map(|text| text.parse().unwrap())));
     let kernel = Arc::new(Mutex::new(ClockWire::Synchronised));

@@ -33,6 +33,7 @@ use crate::documents::Documents;
 use crate::driver::Host;
 use crate::journal::{Journal, SharedJournal};
 use crate::live::Live;
+use crate::own_program::OwnProgram;
 
 /// Longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,6 +117,7 @@ impl Server {
             // No scan is due for a day.
             started_at: now.checked_add(SignedDuration::from_hours(24)).unwrap(),
             booted_at: None,
+            program: OwnProgram::unwatched(),
         };
         let stop = CancellationToken::new();
         let work = Arc::new(Semaphore::new(0));
