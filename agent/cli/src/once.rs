@@ -42,6 +42,7 @@ pub(crate) fn report_of(root: &Root, arguments: &JudgeArguments) -> Result<Repor
         freeze: freeze.as_ref(),
         attempts: &attempts,
         max_list_age: SignedDuration::try_from(settings.scan.max_list_age).unwrap_or(SignedDuration::MAX),
+        extracts: None,
         problems,
         run: None,
         old_code: None,

@@ -183,6 +183,7 @@ mod tests {
             freeze: None,
             attempts: &Attempts::new(),
             max_list_age: jiff::SignedDuration::from_hours(1),
+            extracts: None,
             problems: vec![],
             run: None,
             old_code: Some(OldCode::default()),

@@ -2,6 +2,8 @@
 //!
 //! It changes nothing, fetches nothing and needs no root. What it can't learn it says: the report is then incomplete.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::baseline::first_seen::FirstSeen;
 use patchd_core::baseline::ruling::Ruling;
@@ -51,6 +53,8 @@ pub struct ScanRequest<'a> {
     pub attempts: &'a Attempts,
     /// Package lists older than this make the assessment incomplete.
     pub max_list_age: SignedDuration,
+    /// A directory in which scans keep what they took from the package lists, for the next one.
+    pub extracts: Option<&'a Path>,
     /// What went wrong before the scan, such as a refresh that failed.
     pub problems: Vec<Problem>,
     /// What the run changed, on the report of an apply.
@@ -74,6 +78,7 @@ pub fn scan(root: &Root, request: ScanRequest<'_>, now: impl Fn() -> Timestamp) 
         max_list_age: request.max_list_age,
         counts_all_not_installed: baseline.rules.iter().any(|rule| rule.includes_non_security),
         counted_lists: Some(baseline),
+        extracts: request.extracts,
         ..apt::Options::default()
     };
     let offers = read_offers(root, &inventory, started_at, &options);

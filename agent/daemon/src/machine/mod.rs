@@ -9,6 +9,7 @@ mod replies;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub struct Parts<C> {
     pub spool: Spool,
     /// Absent where nobody reads them: in a single run.
     pub documents: Option<Documents>,
+    /// Where scans keep what they took from the package lists; absent in a single run.
+    pub extracts: Option<PathBuf>,
     pub journal: SharedJournal,
     /// Woken when a report was spooled.
     pub spooled: Arc<Notify>,
@@ -277,10 +280,10 @@ impl<C: Clock> Machine<C> {
             Ok(seen) => Arc::new(seen),
             Err(error) => return Event::Lost { detail: chain(&error) },
         };
-        let known = Arc::clone(&seen);
-        let clock = Arc::clone(&self.parts.clock);
+        let (known, clock) = (Arc::clone(&seen), Arc::clone(&self.parts.clock));
         let old_code = self.old_code(&order.id).await;
         let attempts = self.attempts().await;
+        let extracts = self.parts.extracts.clone();
         let scanned = tokio::task::spawn_blocking(move || {
             let freeze = settings.frozen(clock.now());
             let request = ScanRequest {
@@ -297,6 +300,7 @@ impl<C: Clock> Machine<C> {
                 attempts: &attempts,
                 max_list_age: SignedDuration::try_from(settings.scan.max_list_age)
                     .unwrap_or(SignedDuration::MAX),
+                extracts: extracts.as_deref(),
                 problems,
                 run: None,
                 old_code: Some(old_code),

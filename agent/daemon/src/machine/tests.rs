@@ -64,6 +64,7 @@ impl Place {
             settings: receiver,
             spool,
             documents: None,
+            extracts: None,
             journal: SharedJournal::new(Journal::in_memory().unwrap()),
             spooled: Arc::new(Notify::new()),
             live: Live::default(),

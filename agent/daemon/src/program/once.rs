@@ -103,6 +103,7 @@ pub(crate) async fn run(
         settings: receiver,
         spool: spool.clone(),
         documents: None,
+        extracts: None,
         journal: journal.clone(),
         spooled: Arc::new(Notify::new()),
         live: Live::default(),

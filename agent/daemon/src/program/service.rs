@@ -110,6 +110,7 @@ pub(crate) async fn run(
         settings: receiver.clone(),
         spool: spool.clone(),
         documents: Some(documents.clone()),
+        extracts: Some(state.join("lists")),
         journal: journal.clone(),
         spooled: Arc::clone(&spooled),
         live: live.clone(),

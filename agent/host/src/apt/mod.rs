@@ -9,6 +9,7 @@ mod child;
 pub mod closure;
 pub mod conf;
 pub mod decompress;
+mod extract;
 pub mod future;
 pub mod identity;
 pub mod list_files;
@@ -28,6 +29,8 @@ pub mod sources;
 mod ties;
 mod verdict;
 mod wanted;
+
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use patchd_core::baseline::Baseline;
@@ -58,6 +61,8 @@ pub struct Options<'a> {
     pub counted_lists: Option<&'a Baseline>,
     /// Run apt where its files alone do not give the answer.
     pub asks_apt: bool,
+    /// Where what was taken from each list is kept for the next time: a directory of nothing else.
+    pub extracts: Option<&'a Path>,
 }
 
 impl Default for Options<'_> {
@@ -67,6 +72,7 @@ impl Default for Options<'_> {
             counts_all_not_installed: false,
             counted_lists: None,
             asks_apt: true,
+            extracts: None,
         }
     }
 }
@@ -87,6 +93,7 @@ pub fn read_offers(root: &Root, inventory: &Inventory, now: Timestamp, options: 
     for (at, list) in repositories.lists.iter().enumerate() {
         reader.read_list(at, list, &mut problems);
     }
+    reader.remove_other_extracts();
     reader.read_status(&conf, &mut problems);
     let (versions, tally, essential) = (reader.versions, reader.tally, reader.essential);
 

@@ -226,6 +226,11 @@ fn find_name<'a>(stanza: &Stanza<'a>) -> Option<Cow<'a, str>> {
 }
 
 impl Listed<'_> {
+    /// The stanza as it is in the list.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.stanza.bytes
+    }
+
     /// The architecture, and the class that a tally counts by. Cheaper than the whole row.
     pub fn class(&self) -> (&[u8], Option<Box<str>>, Option<Box<str>>) {
         let mut class = (&b""[..], None, None);

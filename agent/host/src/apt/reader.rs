@@ -10,9 +10,10 @@ use crate::apt::candidate::{Seen, Versions};
 use crate::apt::closure::Extra;
 use crate::apt::conf::Conf;
 use crate::apt::decompress;
+use crate::apt::extract::{Extracts, Gathering, Question};
 use crate::apt::identity::Sameness;
 use crate::apt::offers::Tally;
-use crate::apt::packages::{Listed, scan};
+use crate::apt::packages::{BadStanza, Listed, scan};
 use crate::apt::relation::{alternatives, groups};
 use crate::apt::repositories::{List, Repositories};
 use crate::apt::wanted::Wanted;
@@ -34,6 +35,18 @@ pub(super) struct Reader<'a> {
     pub(super) essential: BTreeSet<Box<str>>,
     counts_all: bool,
     sameness: Sameness,
+    extracts: Option<Extracts<'a>>,
+}
+
+/// How the stanzas of one list are taken.
+#[derive(Clone, Copy)]
+struct Taking {
+    /// The list's place among all.
+    at: usize,
+    is_security: bool,
+    /// Whether what is not installed counts at all, and whether all of it does.
+    is_counted: bool,
+    counts_others: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -44,6 +57,7 @@ impl<'a> Reader<'a> {
         options: &Options<'a>,
     ) -> Self {
         let versions = vec![Versions::default(); inventory.packages.len()];
+        let names = inventory.packages.iter().map(|package| package.id.name.as_str());
         Self {
             root,
             inventory,
@@ -54,63 +68,114 @@ impl<'a> Reader<'a> {
             essential: BTreeSet::new(),
             sameness: sameness(inventory),
             counts_all: options.counts_all_not_installed,
+            extracts: options.extracts.map(|directory| Extracts::new(directory, names)),
         }
     }
 
     pub(super) fn read_list(&mut self, at: usize, list: &List, problems: &mut ProblemList) {
         let repository = self.repositories.repositories.get(usize::from(list.repository.0));
         let is_security = repository.is_some_and(|repository| repository.is_security);
-        let is_counted = is_security || self.counts_all || self.tally.counts_by_name();
-        let counts_others = is_security || self.counts_all;
-        let native = self.inventory.native.as_str();
+        let taking = Taking {
+            at,
+            is_security,
+            is_counted: is_security || self.counts_all || self.tally.counts_by_name(),
+            counts_others: is_security || self.counts_all,
+        };
+        let question = self.question(list, taking.is_counted);
+        if let Some((stanzas, length)) = question.as_ref().and_then(Question::answer) {
+            scan(stanzas, &list.file, |listed| self.take(listed, taking));
+            self.check_length(list, length, problems);
+            return;
+        }
         let Some((stream, place)) = open_list(self.root, self.repositories, list, problems) else {
             return;
         };
-        let packages = &self.inventory.packages;
-        let found = scan(stream, &place, |listed: &Listed<'_>| {
-            let installed = self.wanted.find(&listed.name);
-            // The one that is installed for an architecture, as apt files it.
-            let find = |architecture: &str| {
-                installed
-                    .clone()?
-                    .find(|&at| apt_architecture_of(packages.get(at), native) == Some(architecture))
-            };
-            if is_counted {
-                let (architecture, priority, section) = listed.class();
-                let architecture =
-                    apt_architecture(std::str::from_utf8(architecture).unwrap_or_default(), native);
-                if find(architecture).is_none()
-                    && (counts_others || self.tally.is_asked_for(&listed.name, architecture))
-                {
-                    self.tally.add(&listed.name, architecture, is_security, priority, section);
-                }
+        let mut gathering = question.map(Question::gather);
+        let found = scan(stream, &place, |listed| {
+            if let Some(gathering) = &mut gathering {
+                self.gather(gathering, listed, taking.is_counted);
             }
-            if installed.is_none() {
-                if listed.is_essential() {
-                    self.essential.insert(listed.name.as_ref().into());
-                }
-                return Ok(());
-            }
-            let Some((architecture, row)) = listed.row()? else {
-                return Ok(());
-            };
-            let own = find(apt_architecture(&architecture, native));
-            if let Some(versions) = own.and_then(|own| self.versions.get_mut(own)) {
-                versions.add(row, Seen::Index(at), self.sameness);
-            }
-            Ok(())
+            self.take(listed, taking)
         });
         let length = found.length;
         let mut ignored = ProblemList::new("the same list");
         let again = || open_list(self.root, self.repositories, list, &mut ignored).map(|(stream, _)| stream);
-        found.into_problems(again).into_iter().for_each(|problem| problems.push(problem));
-        if let (Some(length), Some(listed)) = (length, list.listed_size)
+        let troubles = found.into_problems(again);
+        if let (Some(gathering), Some(length), true) = (gathering, length, troubles.is_empty()) {
+            gathering.store(length);
+        }
+        troubles.into_iter().for_each(|problem| problems.push(problem));
+        if let Some(length) = length {
+            self.check_length(list, length, problems);
+        }
+    }
+
+    /// What is asked of a list, where answers are kept.
+    fn question(&mut self, list: &List, counts: bool) -> Option<Question> {
+        let extracts = self.extracts.as_mut()?;
+        let file = read::open(self.root, place_of(self.repositories, list)).ok()?;
+        Some(extracts.question(&file, &list.file, counts))
+    }
+
+    /// Keeps as much of a stanza as `take` would look at.
+    fn gather(&mut self, gathering: &mut Gathering, listed: &Listed<'_>, is_counted: bool) {
+        if self.wanted.find(&listed.name).is_some() || listed.is_essential() {
+            gathering.keep(listed);
+        } else if is_counted {
+            gathering.keep_class(listed);
+        }
+    }
+
+    /// What no list asked for is of no use any more.
+    pub(super) fn remove_other_extracts(&self) {
+        if let Some(extracts) = &self.extracts {
+            extracts.remove_others();
+        }
+    }
+
+    fn take(&mut self, listed: &Listed<'_>, taking: Taking) -> Result<(), BadStanza> {
+        let native = self.inventory.native.as_str();
+        let packages = &self.inventory.packages;
+        let installed = self.wanted.find(&listed.name);
+        // The one that is installed for an architecture, as apt files it.
+        let find = |architecture: &str| {
+            installed.clone()?.find(|&at| apt_architecture_of(packages.get(at), native) == Some(architecture))
+        };
+        if taking.is_counted {
+            let (architecture, priority, section) = listed.class();
+            let architecture =
+                apt_architecture(std::str::from_utf8(architecture).unwrap_or_default(), native);
+            if find(architecture).is_none()
+                && (taking.counts_others || self.tally.is_asked_for(&listed.name, architecture))
+            {
+                self.tally.add(&listed.name, architecture, taking.is_security, priority, section);
+            }
+        }
+        if installed.is_none() {
+            if listed.is_essential() {
+                self.essential.insert(listed.name.as_ref().into());
+            }
+            return Ok(());
+        }
+        let Some((architecture, row)) = listed.row()? else {
+            return Ok(());
+        };
+        let own = find(apt_architecture(&architecture, native));
+        if let Some(versions) = own.and_then(|own| self.versions.get_mut(own)) {
+            versions.add(row, Seen::Index(taking.at), self.sameness);
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, list: &List, length: u64, problems: &mut ProblemList) {
+        if let Some(listed) = list.listed_size
             && length != listed
         {
             let message = format!(
                 "the list has {length} bytes, and its Release file says {listed}: it was changed or cut after it was fetched, \
                  or its repository was changed in place"
             );
+            let place = self.root.path(place_of(self.repositories, list)).to_string_lossy().into_owned();
             problems.push(Problem::new(ProblemKind::Disagreement, Weight::Notice, place, message));
         }
     }
@@ -167,6 +232,11 @@ pub(super) fn sameness(inventory: &Inventory) -> Sameness {
     Sameness::of_apt(apt.map(|apt| apt.version.as_str()))
 }
 
+/// The name of a list's file under the root.
+fn place_of(repositories: &Repositories, list: &List) -> String {
+    format!("{}/{}", repositories.directory, list.file)
+}
+
 /// Opens the stream of a list; what prevents it is a problem.
 fn open_list(
     root: &Root,
@@ -174,7 +244,7 @@ fn open_list(
     list: &List,
     problems: &mut ProblemList,
 ) -> Option<(Box<dyn Read>, String)> {
-    let name = format!("{}/{}", repositories.directory, list.file);
+    let name = place_of(repositories, list);
     let place = root.path(&name).to_string_lossy().into_owned();
     let (kind, message) = match read::open(root, &name).map(|file| decompress::open(file, list.compression)) {
         Ok(Ok(Some(stream))) => return Some((stream, place)),

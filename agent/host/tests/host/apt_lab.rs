@@ -215,6 +215,23 @@ impl Lab {
     pub(crate) fn offers(&self, asks_apt: bool) -> Offers {
         // The lists' age is that of the files: far from any fixed moment.
         let options = Options { asks_apt, max_list_age: jiff::SignedDuration::MAX, ..Options::default() };
+        let offers = read_offers(&self.root, &self.inventory(), NOW.parse::<Timestamp>().unwrap(), &options);
+        // Whatever is in the lists: what was kept of them gives the same answer, when it is made and when it is used.
+        let extracts = tempfile::tempdir().unwrap();
+        let alone = self.offers_with(None);
+        assert_eq!(self.offers_with(Some(extracts.path())), alone);
+        assert_eq!(self.offers_with(Some(extracts.path())), alone);
+        offers
+    }
+
+    /// What is offered without asking apt, with the extracts of this directory.
+    pub(crate) fn offers_with(&self, extracts: Option<&Path>) -> Offers {
+        let options = Options {
+            asks_apt: false,
+            max_list_age: jiff::SignedDuration::MAX,
+            extracts,
+            ..Options::default()
+        };
         read_offers(&self.root, &self.inventory(), NOW.parse::<Timestamp>().unwrap(), &options)
     }
 

@@ -12,6 +12,7 @@
 
 mod apt_damage;
 mod apt_data;
+mod apt_extract;
 mod apt_lab;
 mod apt_machine;
 mod apt_random;

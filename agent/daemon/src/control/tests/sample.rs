@@ -36,6 +36,7 @@ pub(super) fn report(id: &str) -> Report {
         freeze: None,
         attempts: &Attempts::new(),
         max_list_age: jiff::SignedDuration::from_hours(1),
+        extracts: None,
         problems: vec![],
         run: None,
         old_code: Some(OldCode::default()),
