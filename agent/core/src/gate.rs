@@ -50,6 +50,10 @@ pub enum Shut {
     Locked {
         detail: String,
     },
+    /// cloud-init is not done with this boot, or nobody can tell.
+    CloudInit {
+        detail: String,
+    },
     /// The lists could not all be fetched: what would be planned from them may be a mix of two states.
     RefreshFailed {
         detail: String,
@@ -89,6 +93,7 @@ impl Shut {
             Self::NoRoom { .. } => "disk",
             Self::NoMemory { .. } => "memory",
             Self::Locked { .. } => "locked",
+            Self::CloudInit { .. } => "cloud_init",
             Self::RefreshFailed { .. } => "refresh_failed",
             Self::DatabaseInterrupted { .. } => "database_interrupted",
             Self::ClockUntrusted { .. } => "clock_untrusted",
@@ -123,7 +128,9 @@ impl Shut {
             Self::ClockUntrusted { detail } => format!("the clock can't be trusted: {detail}"),
             Self::AssessmentIncomplete { detail } => format!("the assessment is incomplete: {detail}"),
             Self::HookFailed { detail } => format!("a pre-patch hook said no: {detail}"),
-            Self::NoRoom { detail } | Self::Forbidden { detail } => detail.clone(),
+            Self::NoRoom { detail } | Self::Forbidden { detail } | Self::CloudInit { detail } => {
+                detail.clone()
+            }
         }
     }
 
@@ -182,6 +189,8 @@ pub struct Observed {
     pub available_memory: Option<u64>,
     /// Who else is at work on installed packages, if somebody is.
     pub lock_holder: Option<String>,
+    /// Why cloud-init must be waited for, if it must.
+    pub cloud_init: Option<String>,
     pub grant: Option<Grant>,
     /// What is kept of the window for a reboot.
     pub reserve: SignedDuration,
@@ -271,9 +280,10 @@ pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec
             None
         }
     };
-    // Root, present, knows what time it is.
+    // Root, present, knows what time it is, and may well be speaking out of cloud-init.
     if !matches!(permission, Some(Permission::Grant(_))) {
         shut.extend(shut_by_clock(&observed.clock));
+        shut.extend(shut_by_cloud_init(observed.cloud_init.as_deref()));
     }
     if let Some(available) = observed.available_memory.filter(|&available| available < MIN_MEMORY) {
         shut.push(Shut::NoMemory { available });
@@ -304,6 +314,11 @@ fn time_left(observed: &Observed, by: &Permission) -> SignedDuration {
 /// for as long as there is time, where any other gate ends a run.
 pub fn shut_by_lock(observed: &Observed) -> Option<Shut> {
     observed.lock_holder.clone().map(|detail| Shut::Locked { detail })
+}
+
+/// The gate that is shut while cloud-init works on this boot, whose packages and user data go first.
+pub fn shut_by_cloud_init(why: Option<&str>) -> Option<Shut> {
+    why.map(|why| Shut::CloudInit { detail: why.to_owned() })
 }
 
 /// The gate that a clock shuts, if it shuts one.

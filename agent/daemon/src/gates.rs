@@ -18,13 +18,15 @@ pub struct Moment<'a> {
     pub is_paused: bool,
     /// Why the clock is not to be believed, if it is not.
     pub distrust: Option<String>,
+    /// Why cloud-init must be waited for, if it must.
+    pub cloud_init: Option<String>,
 }
 
 impl Moment<'_> {
     /// Everything that the gates look at.
     pub fn with(self, seen: ObservedWire) -> Observed {
         let span = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-        let Self { now, settings, is_paused, distrust } = self;
+        let Self { now, settings, is_paused, distrust, cloud_init } = self;
         let grant = |GrantWire { reason, until }: GrantWire| Grant { until, reason };
         Observed {
             now,
@@ -36,6 +38,7 @@ impl Moment<'_> {
             filesystems: seen.filesystems.into_iter().map(filesystem).collect(),
             available_memory: seen.available_memory_bytes,
             lock_holder: seen.lock_holder,
+            cloud_init,
             grant: seen.grant.map(grant),
             reserve: span(settings.apply.reboot_reserve),
             longest_transaction: span(settings.apply.longest_transaction),

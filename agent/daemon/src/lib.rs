@@ -7,6 +7,7 @@ pub mod baselines;
 pub mod chain;
 pub mod clock;
 pub mod clock_keeper;
+pub mod cloud_init;
 pub mod control;
 pub mod deliver;
 pub mod documents;

@@ -5,6 +5,7 @@ pub mod apt;
 pub mod baseline_files;
 pub mod changelog;
 pub mod clock;
+pub mod cloud_init;
 pub mod config_files;
 pub mod container;
 pub mod deb822;

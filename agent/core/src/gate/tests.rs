@@ -22,6 +22,7 @@ fn observed() -> Observed {
         filesystems: vec![],
         available_memory: Some(MIN_MEMORY),
         lock_holder: None,
+        cloud_init: None,
         grant: None,
         reserve: SignedDuration::from_mins(5),
         longest_transaction: SignedDuration::from_mins(30),
@@ -52,6 +53,7 @@ fn every_shut_gate_is_named_and_all_of_them() {
         is_paused: true,
         freeze: Some(Freeze { until: at(99), reason: "year end".into() }),
         clock: Clock::Unsynchronised,
+        cloud_init: Some("it is at work".into()),
         available_memory: Some(1),
         ..observed()
     };
@@ -64,6 +66,7 @@ fn every_shut_gate_is_named_and_all_of_them() {
             "freeze",
             "outside_window",
             "clock_untrusted",
+            "cloud_init",
             "memory",
             "refresh_failed",
             "database_interrupted",
@@ -85,10 +88,11 @@ fn a_clock_that_nobody_can_vouch_for_shuts() {
 }
 
 #[test]
-fn a_grant_opens_the_window_and_stands_for_the_clock_and_opens_nothing_else() {
+fn a_grant_opens_the_window_and_stands_for_the_clock_and_cloud_init_and_opens_nothing_else() {
     let granted = Observed {
         window: Verdict::NoneConfigured,
         clock: Clock::Unsynchronised,
+        cloud_init: Some("it is at work, and says so to root".into()),
         grant: Some(Grant { reason: "CVE".into(), until: at(20) }),
         ..observed()
     };
@@ -96,7 +100,7 @@ fn a_grant_opens_the_window_and_stands_for_the_clock_and_opens_nothing_else() {
     assert_eq!((permit.by.name().as_str(), permit.time.as_mins()), ("granted by root: CVE", 5));
     check_codes(&Observed { is_paused: true, ..granted.clone() }, &Assessment::Complete, &["paused"]);
     let late = Observed { now: at(20), ..granted };
-    check_codes(&late, &Assessment::Complete, &["no_window", "clock_untrusted"]);
+    check_codes(&late, &Assessment::Complete, &["no_window", "clock_untrusted", "cloud_init"]);
 }
 
 #[test]

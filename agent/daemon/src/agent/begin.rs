@@ -16,6 +16,9 @@ use crate::driver::Host;
 use crate::journal::{Attempts, JournalError, NewRun};
 use crate::scheduler::{self, Apply, Facts};
 
+/// The time between two looks at cloud-init while it is waited for.
+const CLOUD_INIT_PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
 /// The longest time between two looks at the clock: it may have been set, or the machine suspended.
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(60);
 
@@ -29,9 +32,16 @@ impl<H: Host, C: Clock> Agent<H, C> {
         if self.clock_is_distrusted().await {
             return Duration::try_from(LONGEST_SLEEP).unwrap_or_default();
         }
+        self.look_at_cloud_init();
         let verdict = window::verdict(&self.settings.windows, now);
-        let apply = self.next_apply(&verdict, now).await;
-        let scan_at = self.scheduling().next_scan(now);
+        let apply = match self.cloud_init {
+            Some(_) => Apply::At(now.checked_add(CLOUD_INIT_PAUSE).unwrap_or(now)),
+            None => self.next_apply(&verdict, now).await,
+        };
+        let scan_at = match self.owes_lists && self.lists_wait(now).is_none() {
+            true => now,
+            false => self.scheduling().next_scan(now),
+        };
         let begun = match (apply, &verdict) {
             (Apply::Due, Verdict::Open(occurrence)) => {
                 let occurrence = scheduler::occurrence_name(occurrence);
@@ -69,6 +79,22 @@ impl<H: Host, C: Clock> Agent<H, C> {
         }
         self.distrust = distrust;
         is_distrusted
+    }
+
+    /// Looks how far cloud-init is, and tells when that changes.
+    fn look_at_cloud_init(&mut self) {
+        let why = self.facts.cloud_init.changes_wait();
+        match (&self.cloud_init, &why) {
+            (None, Some(why)) => tracing::info!(why, "nothing is installed yet"),
+            (Some(_), None) => tracing::info!("cloud-init is done"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.cloud_init = why;
+    }
+
+    /// Why package lists are left to cloud-init now, if they are.
+    fn lists_wait(&self, now: Timestamp) -> Option<String> {
+        self.facts.cloud_init.lists_wait(self.facts.booted_at.unwrap_or(self.facts.started_at), now)
     }
 
     async fn next_apply(&mut self, verdict: &Verdict, now: Timestamp) -> Apply {
@@ -146,7 +172,14 @@ impl<H: Host, C: Clock> Agent<H, C> {
         let refresh = match (&wish, self.settings.scan.refresh) {
             // With newer lists it might be another plan.
             (Wish::ThisPlan(_), _) | (_, false) => RefreshPolicy::UseListsAsTheyAre,
-            (_, true) => RefreshPolicy::Refresh,
+            (_, true) if trigger == RunTrigger::Schedule && self.lists_wait(now).is_some() => {
+                self.owes_lists = true;
+                RefreshPolicy::UseListsAsTheyAre
+            }
+            (_, true) => {
+                self.owes_lists = false;
+                RefreshPolicy::Refresh
+            }
         };
         let order = Order { id: self.new_id(now), operation, refresh, wish };
         let (new, id) = (NewRun { order: order.clone(), trigger, occurrence }, order.id.to_string());

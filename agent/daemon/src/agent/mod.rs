@@ -31,6 +31,7 @@ use self::message::Message;
 pub use self::message::{AgentHandle, Refusal};
 use crate::chain::chain;
 use crate::clock::{Clock, ClockWatch};
+use crate::cloud_init::CloudInitWatch;
 use crate::driver::{Host, perform_in_time};
 use crate::journal::{Attempts, JournalError, Move, SharedJournal};
 use crate::live::Live;
@@ -53,6 +54,7 @@ pub struct AgentFacts {
     pub started_at: Timestamp,
     pub booted_at: Option<Timestamp>,
     pub program: OwnProgram,
+    pub cloud_init: CloudInitWatch,
 }
 
 /// Why the agent ended.
@@ -108,6 +110,10 @@ pub struct Agent<H, C> {
     /// Why the clock is not believed, as of the last look.
     distrust: Option<String>,
     new_program: Option<new_program::Seen>,
+    /// Why cloud-init was waited for at the last look.
+    cloud_init: Option<String>,
+    /// A scan went without new lists, to leave them to cloud-init.
+    owes_lists: bool,
     number: u16,
 }
 
@@ -140,6 +146,8 @@ impl<H: Host, C: Clock> Agent<H, C> {
             trouble: None,
             distrust: None,
             new_program: None,
+            cloud_init: None,
+            owes_lists: false,
             number: 0,
         };
         (agent, handle)

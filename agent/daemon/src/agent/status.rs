@@ -116,6 +116,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             }
         }
         shut.extend(gate::shut_by_clock(&self.clock_verdict()));
+        shut.extend(gate::shut_by_cloud_init(self.facts.cloud_init.changes_wait().as_deref()));
         let mut gates: Vec<GateWire> = shut.iter().map(narrative::gate).collect();
         if self.last_report.as_ref().is_none_or(|report| report.assessment == AssessmentWire::Incomplete) {
             let detail = match &self.last_report {

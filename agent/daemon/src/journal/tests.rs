@@ -120,6 +120,7 @@ fn observed(now: Timestamp) -> Observed {
         grant: None,
         reserve: SignedDuration::from_mins(5),
         lock_holder: None,
+        cloud_init: None,
         longest_transaction: SignedDuration::from_mins(30),
     }
 }

@@ -59,7 +59,9 @@ impl<C: Clock> Machine<C> {
         let settings = self.parts.settings.borrow().clone();
         self.parts.clock.take_word(seen.clock.clone());
         let distrust = self.parts.clock.distrust();
-        let moment = Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust };
+        let cloud_init = self.parts.cloud_init.changes_wait();
+        let moment =
+            Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust, cloud_init };
         Event::GatesSeen(moment.with(seen))
     }
 }

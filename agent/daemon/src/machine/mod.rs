@@ -37,6 +37,7 @@ use tokio::sync::{Notify, watch};
 use crate::baselines::Baselines;
 use crate::chain::chain;
 use crate::clock::{Clock, ClockWatch};
+use crate::cloud_init::CloudInitWatch;
 use crate::documents::Documents;
 use crate::driver::{Host, RECALL_PAUSE, RECALL_WAIT};
 use crate::executor_client::{ExecutorClient, ExecutorError};
@@ -88,6 +89,7 @@ pub struct Parts<C> {
     /// Woken when a report was spooled.
     pub spooled: Arc<Notify>,
     pub live: Live,
+    pub cloud_init: CloudInitWatch,
 }
 
 /// This machine.

@@ -68,6 +68,7 @@ impl Place {
             journal: SharedJournal::new(Journal::in_memory().unwrap()),
             spooled: Arc::new(Notify::new()),
             live: Live::default(),
+            cloud_init: CloudInitWatch::of(Root::at(&root)),
         });
         Self { directory, machine, settings }
     }

@@ -14,6 +14,7 @@ use patchd_core::run::event::Event;
 use patchd_core::run::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
 use patchd_daemon::baselines::Baselines;
 use patchd_daemon::clock::{ClockWatch, SystemClock};
+use patchd_daemon::cloud_init::CloudInitWatch;
 use patchd_daemon::deliver::store_of;
 use patchd_daemon::driver::{Host, perform_in_time};
 use patchd_daemon::journal::{Journal, Move, NewRun, SharedJournal};
@@ -107,6 +108,7 @@ pub(crate) async fn run(
         journal: journal.clone(),
         spooled: Arc::new(Notify::new()),
         live: Live::default(),
+        cloud_init: CloudInitWatch::off(),
     });
     let verdict = drive(&machine, &journal, &clock, operation, &settings, stop).await?;
     let report = journal.with(|journal| journal.last_report()).await?;

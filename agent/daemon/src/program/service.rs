@@ -12,6 +12,7 @@ use patchd_daemon::agent::{Agent, AgentFacts, AgentHandle, Ended};
 use patchd_daemon::baselines::Baselines;
 use patchd_daemon::clock::{Clock, ClockWatch, SystemClock};
 use patchd_daemon::clock_keeper;
+use patchd_daemon::cloud_init::CloudInitWatch;
 use patchd_daemon::control::{self, ServerHandle, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
 use patchd_daemon::documents::Documents;
@@ -91,6 +92,7 @@ pub(crate) async fn run(
     let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(left)));
     let documents = Documents::new(state.join("documents"));
     let identities = Arc::new(identities()?);
+    let cloud_init = CloudInitWatch::of(Root::host());
     let facts = AgentFacts {
         version: env!("CARGO_PKG_VERSION"),
         host: identities.host(settings.agent.host_id.as_deref()).await,
@@ -99,6 +101,7 @@ pub(crate) async fn run(
         started_at: clock.now(),
         booted_at: booted_at(clock.now()),
         program,
+        cloud_init: cloud_init.clone(),
     };
     let machine = Machine::new(Parts {
         clock: Arc::clone(&watch),
@@ -114,6 +117,7 @@ pub(crate) async fn run(
         journal: journal.clone(),
         spooled: Arc::clone(&spooled),
         live: live.clone(),
+        cloud_init,
     });
     let (agent, handle) =
         Agent::new(Arc::new(machine), Arc::clone(&watch), journal.clone(), settings, facts, live.clone());

@@ -128,6 +128,7 @@ fn observed(left: i64) -> Observed {
         }],
         available_memory: None,
         lock_holder: None,
+        cloud_init: None,
         grant: None,
         reserve: SignedDuration::ZERO,
         longest_transaction: SignedDuration::from_hours(1),

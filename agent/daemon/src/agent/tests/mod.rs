@@ -1,6 +1,7 @@
 //! The agent with a host that does what the test says, on a clock that tests move.
 
 mod accidents;
+mod cloud_init;
 mod new_program;
 mod wishes;
 
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Agent, AgentFacts, AgentHandle, Ended, Refusal};
 use crate::clock::{Clock, ClockWatch};
+use crate::cloud_init::CloudInitWatch;
 use crate::driver::Host;
 use crate::gates::Moment;
 use crate::journal::{Journal, JournalError, NewRun, SharedJournal};
@@ -130,7 +132,14 @@ impl TestHost {
             grant: None,
         };
         let is_paused = self.journal.with(|journal| journal.is_paused()).await.unwrap();
-        Moment { now: self.clock.now(), settings: &self.settings, is_paused, distrust: None }.with(seen)
+        Moment {
+            now: self.clock.now(),
+            settings: &self.settings,
+            is_paused,
+            distrust: None,
+            cloud_init: None,
+        }
+        .with(seen)
     }
 
     async fn report(&self, order: &Order) -> Event {
@@ -292,6 +301,19 @@ fn stage_of(
 fn stage_with(
     journal: SharedJournal,
     settings: Settings,
+    packages: (Vec<PlannedChange>, Vec<PlannedChange>),
+    behaviour: &[(&'static str, Behaviour)],
+    newest: Option<&str>,
+    program: OwnProgram,
+) -> Stage {
+    stage_beside(CloudInitWatch::off(), journal, settings, packages, behaviour, newest, program)
+}
+
+/// The same on a host with this cloud-init.
+fn stage_beside(
+    cloud_init: CloudInitWatch,
+    journal: SharedJournal,
+    settings: Settings,
     (all, missing): (Vec<PlannedChange>, Vec<PlannedChange>),
     behaviour: &[(&'static str, Behaviour)],
     newest: Option<&str>,
@@ -317,6 +339,7 @@ fn stage_with(
         started_at: clock.now(),
         booted_at: None,
         program,
+        cloud_init,
     };
     let watch = Arc::new(ClockWatch::new(clock, newest.map(|text| text.parse().unwrap())));
     let kernel = Arc::new(Mutex::new(ClockWire::Synchronised));

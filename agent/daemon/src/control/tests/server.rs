@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, AgentFacts};
 use crate::clock::{Clock, ClockWatch};
+use crate::cloud_init::CloudInitWatch;
 use crate::control::{ServerHandle, Sources, serve};
 use crate::documents::Documents;
 use crate::driver::Host;
@@ -118,6 +119,7 @@ impl Server {
             started_at: now.checked_add(SignedDuration::from_hours(24)).unwrap(),
             booted_at: None,
             program: OwnProgram::unwatched(),
+            cloud_init: CloudInitWatch::off(),
         };
         let stop = CancellationToken::new();
         let work = Arc::new(Semaphore::new(0));

@@ -22,6 +22,9 @@ pub(super) struct ObservedWire {
     /// Absent in what an older patchd wrote.
     #[serde(default)]
     lock_holder: Option<String>,
+    /// Absent in what an older patchd wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cloud_init: Option<String>,
     grant: Option<UntilWire>,
     reserve_milliseconds: i64,
     longest_transaction_milliseconds: i64,
@@ -89,6 +92,7 @@ impl From<&Observed> for ObservedWire {
             filesystems: observed.filesystems.iter().map(FilesystemWire::from).collect(),
             available_memory: observed.available_memory,
             lock_holder: observed.lock_holder.clone(),
+            cloud_init: observed.cloud_init.clone(),
             grant: observed.grant.as_ref().map(grant),
             reserve_milliseconds: milliseconds(observed.reserve),
             longest_transaction_milliseconds: milliseconds(observed.longest_transaction),
@@ -114,6 +118,7 @@ impl From<ObservedWire> for Observed {
             filesystems: wire.filesystems.into_iter().map(Filesystem::from).collect(),
             available_memory: wire.available_memory,
             lock_holder: wire.lock_holder,
+            cloud_init: wire.cloud_init,
             grant: wire.grant.map(|UntilWire { until, reason }| Grant { until, reason }),
             reserve: SignedDuration::from_millis(wire.reserve_milliseconds),
             longest_transaction: SignedDuration::from_millis(wire.longest_transaction_milliseconds),
@@ -194,6 +199,7 @@ mod tests {
             filesystems: vec![],
             available_memory: None,
             lock_holder: Some("pid 812 (apt-get)".into()),
+            cloud_init: Some("it is at work".into()),
             grant: None,
             reserve: SignedDuration::ZERO,
             longest_transaction: SignedDuration::ZERO,
@@ -204,6 +210,7 @@ mod tests {
         };
         assert_eq!(read(&wire), seen);
         wire.as_object_mut().unwrap().remove("lock_holder").unwrap();
-        assert_eq!(read(&wire), Observed { lock_holder: None, ..seen });
+        wire.as_object_mut().unwrap().remove("cloud_init").unwrap();
+        assert_eq!(read(&wire), Observed { lock_holder: None, cloud_init: None, ..seen });
     }
 }
