@@ -56,6 +56,10 @@ pub(super) enum Message {
     Reload {
         settings: Box<Settings>,
     },
+    /// What reports call this host, as it turned out.
+    Named {
+        host: String,
+    },
 }
 
 /// Why the agent did not do what it was asked.
@@ -139,5 +143,10 @@ impl AgentHandle {
     pub async fn reload(&self, settings: Settings) -> Result<(), Refusal> {
         let message = Message::Reload { settings: Box::new(settings) };
         self.inbox.send(message).await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Tells what this host is called, as soon as that is known.
+    pub async fn named(&self, host: String) -> Result<(), Refusal> {
+        self.inbox.send(Message::Named { host }).await.map_err(|_| Refusal::Stopping)
     }
 }

@@ -352,6 +352,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
                 self.clock.accept();
                 let _ = reply.send(resumed.map_err(Refusal::from));
             }
+            Message::Named { host } => self.facts.host = host,
             Message::Reload { settings } => {
                 tracing::info!("the configuration was read again");
                 self.settings = *settings;

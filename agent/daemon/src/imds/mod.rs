@@ -1,13 +1,15 @@
 //! Who this machine is on EC2: account, region and instance id, from the instance metadata service, version 2 only.
 //!
-//! It fetches no credentials (the AWS SDK does), never speaks version 1, and never goes through a proxy: a proxy's
+//! It keeps no credentials (the AWS SDK fetches its own), never speaks version 1, and never goes through a proxy: a proxy's
 //! `X-Forwarded-For` makes the service refuse, and a token is nobody else's business.
 
 mod hardware;
 mod wire;
 
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 
 pub use self::hardware::Hardware;
@@ -23,7 +25,9 @@ const TOKEN_PATH: &str = "latest/api/token";
 const GROUP_PATHS: [&str; 2] =
     ["latest/meta-data/tags/instance/PatchGroup", "latest/meta-data/tags/instance/Patch%20Group"];
 const DOCUMENT_PATH: &str = "latest/dynamic/instance-identity/document";
-/// One identity document is all that a token is for.
+/// Where a role's name stands, and below it whether the service gets credentials for it.
+const ROLE_PATH: &str = "latest/meta-data/iam/security-credentials/";
+/// One question is all that a token is for.
 const TOKEN_SECONDS: &str = "60";
 /// The service is one hop away: what takes longer is not there.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,6 +57,16 @@ pub enum Identity {
     },
 }
 
+/// A role of the instance, as far as the metadata service can use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub name: String,
+    /// Why the service has no credentials of it, in AWS's word: `AssumeRoleUnauthorizedAccess`. `None` if it has some.
+    pub refused: Option<String>,
+    /// Until when they hold.
+    pub expires_at: Option<Timestamp>,
+}
+
 /// Why one request gave nothing.
 #[derive(Debug)]
 enum Failure {
@@ -66,12 +80,12 @@ enum Failure {
 }
 
 impl Failure {
-    /// A hiccup of the service, worth another try. Silence is not one: see the hop limit.
+    /// A hiccup of the service, or of the way to it while the network comes up: worth another try.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::Silence => true,
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Silence | Self::Foreign(_) => false,
+            Self::Foreign(_) => false,
         }
     }
 }
@@ -100,45 +114,70 @@ impl MetadataService {
 
     /// Asks the service who this is. On hardware that is not EC2 it looks once and waits a second at most.
     pub async fn identity(&self, hardware: Hardware) -> Identity {
-        let mut remaining = match hardware {
+        let tries = match hardware {
             Hardware::Ec2 => TRIES,
             Hardware::Other => 1,
         };
-        let mut pause = PAUSE;
-        loop {
-            remaining -= 1;
-            match self.look().await {
-                Ok(identity) => return Identity::Ec2(identity),
-                Err((_, failure)) if failure.is_passing() && remaining != 0 => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Err((step, failure)) => return conclude(hardware, step, &failure),
-            }
+        let parsed = self.ask(DOCUMENT_PATH, Step::Document, tries).await.and_then(|document| {
+            wire::identity(&document).map_err(|reason| (Step::Document, Failure::Foreign(reason)))
+        });
+        match parsed {
+            Ok(identity) => Identity::Ec2(identity),
+            Err((step, failure)) => conclude(hardware, step, &failure),
         }
-    }
-
-    /// One try: a token, and the document with it. A token can die between the two, when a hibernated machine wakes.
-    async fn look(&self) -> Result<InstanceIdentity, (Step, Failure)> {
-        let mut document = self.document(&self.token().await?).await;
-        if matches!(document, Err(Failure::Status(StatusCode::UNAUTHORIZED))) {
-            document = self.document(&self.token().await?).await;
-        }
-        let document = document.map_err(|failure| (Step::Document, failure))?;
-        wire::identity(&document).map_err(|reason| (Step::Document, Failure::Foreign(reason)))
     }
 
     /// The patch group that the instance's tags name. An instance that may not tell its tags names none.
     pub async fn patch_group(&self) -> Result<Option<String>, String> {
-        let token = self.token().await.map_err(|(step, failure)| sentence(step, &failure))?;
         for path in GROUP_PATHS {
-            match self.request(Method::GET, path, ("x-aws-ec2-metadata-token", &token)).await {
-                Ok(body) => return wire::tag(&body).map(Some),
-                Err(Failure::Status(StatusCode::NOT_FOUND)) => {}
-                Err(failure) => return Err(sentence(Step::Tags, &failure)),
+            if let Some(body) = self.item(path, Step::Tags).await? {
+                return wire::tag(&body).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// The role whose credentials the instance hands out, and whether it does.
+    pub async fn role(&self) -> Result<Option<Role>, String> {
+        let Some(names) = self.item(ROLE_PATH, Step::Role).await? else { return Ok(None) };
+        let Some(name) = wire::role_name(&names)? else { return Ok(None) };
+        let document = self.item(&format!("{ROLE_PATH}{name}"), Step::Role).await?;
+        document.map(|document| wire::role(name, &document)).transpose()
+    }
+
+    /// Something that need not be there. Why it can't be told is a sentence.
+    async fn item(&self, path: &str, step: Step) -> Result<Option<Vec<u8>>, String> {
+        match self.ask(path, step, TRIES).await {
+            Ok(body) => Ok(Some(body)),
+            Err((Step::Token, failure)) => Err(sentence(Step::Token, &failure)),
+            Err((_, Failure::Status(StatusCode::NOT_FOUND))) => Ok(None),
+            Err((step, failure)) => Err(sentence(step, &failure)),
+        }
+    }
+
+    /// Asks for a path up to so many times. What is worth another try is tried again after a pause of no fixed length: all
+    /// that was started with the same boot asks at the same time.
+    async fn ask(&self, path: &str, step: Step, tries: u32) -> Result<Vec<u8>, (Step, Failure)> {
+        let (mut remaining, mut pause) = (tries, PAUSE);
+        loop {
+            remaining = remaining.saturating_sub(1);
+            match self.ask_once(path, step).await {
+                Err((_, failure)) if failure.is_passing() && remaining != 0 => {
+                    tokio::time::sleep(pause.mul_f64(0.5 + random())).await;
+                    pause *= 2;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// One try: a token, and the path with it. A token can die between the two, when a hibernated machine wakes.
+    async fn ask_once(&self, path: &str, step: Step) -> Result<Vec<u8>, (Step, Failure)> {
+        let mut body = self.get(path, &self.token().await?).await;
+        if matches!(body, Err(Failure::Status(StatusCode::UNAUTHORIZED))) {
+            body = self.get(path, &self.token().await?).await;
+        }
+        body.map_err(|failure| (step, failure))
     }
 
     async fn token(&self) -> Result<String, (Step, Failure)> {
@@ -152,8 +191,8 @@ impl MetadataService {
             .ok_or_else(|| (Step::Token, Failure::Foreign("what it gave is no token".into())))
     }
 
-    async fn document(&self, token: &str) -> Result<Vec<u8>, Failure> {
-        self.request(Method::GET, DOCUMENT_PATH, ("x-aws-ec2-metadata-token", token)).await
+    async fn get(&self, path: &str, token: &str) -> Result<Vec<u8>, Failure> {
+        self.request(Method::GET, path, ("x-aws-ec2-metadata-token", token)).await
     }
 
     async fn request(&self, method: Method, path: &str, header: (&str, &str)) -> Result<Vec<u8>, Failure> {
@@ -173,12 +212,19 @@ impl MetadataService {
     }
 }
 
-/// Which of the two requests failed: the same status means different things.
+/// A number from 0 to 1, another one each time.
+fn random() -> f64 {
+    let bits = std::hash::RandomState::new().build_hasher().finish();
+    f64::from(u16::try_from(bits & 0xFFFF).unwrap_or_default()) / f64::from(u16::MAX)
+}
+
+/// Which of the requests failed: the same status means different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Token,
     Document,
     Tags,
+    Role,
 }
 
 async fn body(mut answer: Response) -> Result<Vec<u8>, Failure> {
@@ -237,7 +283,10 @@ fn sentence(step: Step, failure: &Failure) -> String {
         (Step::Tags, Failure::Status(status)) => {
             format!("the instance metadata service does not tell tags: it answers {status}")
         }
-        (Step::Document | Step::Tags, Failure::Silence) => {
+        (Step::Role, Failure::Status(status)) => {
+            format!("the instance metadata service does not tell the instance's role: it answers {status}")
+        }
+        (Step::Document | Step::Tags | Step::Role, Failure::Silence) => {
             "the instance metadata service gives a token and then no answer".into()
         }
         (_, Failure::Broken(reason)) => format!("the instance metadata service can't be reached: {reason}"),

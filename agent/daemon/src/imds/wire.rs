@@ -1,10 +1,11 @@
 //! The instance identity document as the metadata service sends it. Its signature is not checked: it says who this is,
 //! and proves nothing.
 
+use jiff::Timestamp;
 use patchd_protocol::config::check_group;
 use serde::Deserialize;
 
-use super::InstanceIdentity;
+use super::{InstanceIdentity, Role};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +43,42 @@ pub(super) fn tag(body: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the patch group's tag is not UTF-8".to_owned())?;
     check_group(text).map_err(|why| format!("the patch group's tag can't be used: {why}"))?;
     Ok(text.to_owned())
+}
+
+/// The name in the list of roles: an instance has one at most.
+pub(super) fn role_name(body: &[u8]) -> Result<Option<String>, String> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| "the name of the instance's role is not UTF-8".to_owned())?;
+    let Some(name) = text.lines().map(str::trim).find(|name| !name.is_empty()) else { return Ok(None) };
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
+    // It becomes a part of a path.
+    match (1..=64).contains(&name.len()) && name.chars().all(is_allowed) && !name.starts_with('.') {
+        true => Ok(Some(name.to_owned())),
+        false => Err("what the metadata service calls the instance's role is no name of one".into()),
+    }
+}
+
+/// What stands beside the credentials. They themselves are passed over.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleWire {
+    code: String,
+    #[serde(default)]
+    expiration: Option<Timestamp>,
+}
+
+/// Whether the service could take on the role.
+pub(super) fn role(name: String, document: &[u8]) -> Result<Role, String> {
+    // The reason could have a secret in it.
+    let RoleWire { code, expiration } = serde_json::from_slice(document)
+        .map_err(|_| format!("what the metadata service tells of the role {name} can't be read"))?;
+    let is_word = (1..=64).contains(&code.len()) && code.chars().all(|c| c.is_ascii_alphanumeric());
+    let refused = match code.as_str() {
+        "Success" => None,
+        _ if is_word => Some(code),
+        _ => Some("an answer that is no code".into()),
+    };
+    Ok(Role { name, refused, expires_at: expiration })
 }
 
 #[cfg(test)]

@@ -259,7 +259,8 @@ impl<C: Clock> Machine<C> {
     }
 
     async fn assess(&self, order: &Order, refresh: Option<RefreshOutcome>) -> Event {
-        let (cloud, problem) = self.parts.identities.cloud().await;
+        let instance = self.parts.settings.borrow().agent.instance.clone();
+        let (cloud, problem) = self.parts.identities.cloud(instance.as_ref()).await;
         let mut problems: Vec<Problem> = problem.into_iter().collect();
         if let Some(RefreshOutcome::Failed { failures }) = refresh {
             problems.extend(failures.into_iter().map(|failure| {

@@ -16,7 +16,7 @@ use patchd_daemon::cloud_init::CloudInitWatch;
 use patchd_daemon::control::{self, ServerHandle, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
 use patchd_daemon::documents::Documents;
-use patchd_daemon::identity::Identities;
+use patchd_daemon::identity::{self, Identities};
 use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
 use patchd_daemon::journal::{Journal, SharedJournal};
 use patchd_daemon::live::Live;
@@ -85,17 +85,15 @@ pub(crate) async fn run(
     let newest = journal.with(|journal| journal.newest_instant()).await.context("can't read the journal")?;
     let watch = Arc::new(ClockWatch::new(clock, newest));
     let live = Live::default();
-    let spool =
-        Spool::open(state.join("spool"), SpoolLimits::default()).await.context("can't open the spool")?;
+    let (spool, waiting) = open_spool(state.join("spool")).await?;
     let (settings_sender, receiver) = watch::channel(settings.clone());
-    let left = spool.contents().await.context("can't read the spool")?.reports;
-    let (spooled, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(left)));
+    let spooled = Arc::new(Notify::new());
     let documents = Documents::new(state.join("documents"));
     let identities = Arc::new(identities()?);
     let cloud_init = CloudInitWatch::of(Root::host());
     let facts = AgentFacts {
         version: env!("CARGO_PKG_VERSION"),
-        host: identities.host(settings.agent.host_id.as_deref()).await,
+        host: identities.host(&settings.agent).await,
         store: store_of(&settings.store).to_string(),
         spooled: Arc::clone(&waiting),
         started_at: clock.now(),
@@ -108,7 +106,7 @@ pub(crate) async fn run(
         root: Root::host(),
         version: env!("CARGO_PKG_VERSION"),
         executor,
-        identities,
+        identities: Arc::clone(&identities),
         baselines: Baselines::new(Root::host(), Root::at(&places.config_root), Some(state)),
         settings: receiver.clone(),
         spool: spool.clone(),
@@ -123,6 +121,7 @@ pub(crate) async fn run(
         Agent::new(Arc::new(machine), Arc::clone(&watch), journal.clone(), settings, facts, live.clone());
     let deliverer =
         Deliverer { spool, settings: receiver.clone(), journal: journal.clone(), spooled, waiting };
+    let names = receiver.clone();
     let sources = Sources { agent: handle.clone(), journal, documents, live };
     let control = control::serve(&places.control_socket, receiver, sources, stop.clone())
         .await
@@ -132,6 +131,7 @@ pub(crate) async fn run(
     let agent = parts.spawn(agent.run(stop.clone()));
     parts.spawn(deliverer.run(stop.clone()));
     parts.spawn(clock_keeper::keep(watch, clock_executor, stop.clone()));
+    parts.spawn(identity::tell_name(identities, names, handle.clone(), stop.clone()));
     parts.close();
     systemd::ready();
     let ended = tokio::select! {
@@ -155,6 +155,13 @@ async fn drain(control: ServerHandle, parts: &TaskTracker) {
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("not everything ended in time; the journal has what matters");
     }
+}
+
+/// Opens the spool, and says how much lies in it.
+async fn open_spool(path: PathBuf) -> Result<(Spool, Arc<AtomicU64>)> {
+    let spool = Spool::open(path, SpoolLimits::default()).await.context("can't open the spool")?;
+    let left = spool.contents().await.context("can't read the spool")?.reports;
+    Ok((spool, Arc::new(AtomicU64::new(left))))
 }
 
 async fn open_journal(path: PathBuf, now: Timestamp) -> Result<SharedJournal> {

@@ -80,6 +80,9 @@ pub(super) struct PatchGroupFragment {
 pub(super) struct Fragment {
     pub(super) host_id: Option<Located<String>>,
     pub(super) patch_group: Option<Located<String>>,
+    pub(super) instance_id: Option<Located<String>>,
+    pub(super) account: Option<Located<String>>,
+    pub(super) region: Option<Located<String>>,
     pub(super) baseline_source: Option<Located<String>>,
     pub(super) baseline_install_override_list: Option<Located<String>>,
     pub(super) baseline_region: Option<Located<String>>,
@@ -178,6 +181,9 @@ impl Fragment {
             "agent" => {
                 self.host_id = section.text("host_id");
                 self.patch_group = section.text("patch_group");
+                self.instance_id = section.text("instance_id");
+                self.account = section.text("account");
+                self.region = section.text("region");
             }
             "baseline" => {
                 self.baseline_source = section.text("source");

@@ -28,6 +28,9 @@ impl Input {
         self.sections = Fragment {
             host_id: later.host_id.or(earlier.host_id),
             patch_group: later.patch_group.or(earlier.patch_group),
+            instance_id: later.instance_id.or(earlier.instance_id),
+            account: later.account.or(earlier.account),
+            region: later.region.or(earlier.region),
             baseline_source: later.baseline_source.or(earlier.baseline_source),
             baseline_install_override_list: later
                 .baseline_install_override_list

@@ -3,6 +3,7 @@
 //! A text becomes a `fragment` (what one file says), fragments become an `input` (what they say together, the later
 //! file winning), the input becomes `Settings` (checked, with defaults). Every mistake of every file is listed at once.
 
+mod agent;
 mod apply;
 mod baseline;
 mod fragment;
@@ -16,12 +17,13 @@ use jiff::tz::TimeZone;
 
 use crate::mistake;
 
+pub use self::agent::{AgentSettings, InstanceSettings};
 pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule};
 pub use self::baseline::{
     BaselineSettings, BaselineSource, DEFAULT_FILES, PatchGroup, check_group, parse_source,
 };
 pub use self::settings::{
-    AgentSettings, ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
+    ControlSettings, LogLevel, LogSettings, S3Settings, ScanSettings, Settings, StoreSettings,
 };
 pub use self::value::parse_duration;
 pub use crate::mistake::{Mistake, Mistakes};

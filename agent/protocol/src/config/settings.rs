@@ -7,12 +7,13 @@ use jiff::tz::TimeZone;
 use patchd_core::window::Window;
 use patchd_core::window::freeze::{Emergency, FreezePeriod};
 
+use super::agent::AgentSettings;
 use super::apply::{ApplySettings, ClockSettings};
-use super::baseline::{BaselineSettings, check_group};
+use super::baseline::BaselineSettings;
 use super::fragment::{Located, Place};
 use super::input::Input;
 use super::mistake::{Mistake, suggest};
-use super::value::{check_name, parse_duration};
+use super::value::parse_duration;
 use crate::store_url::{StoreUrl, StoreUrlError};
 
 /// Everything that an operator can set.
@@ -32,14 +33,6 @@ pub struct Settings {
     pub clock: ClockSettings,
     pub control: ControlSettings,
     pub log: LogSettings,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentSettings {
-    /// What reports call this host. `None`, the default: the instance id on EC2, else the machine id.
-    pub host_id: Option<String>,
-    /// Which patch group the host is in. `None`, the default: what the tag of its instance says.
-    pub patch_group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +108,7 @@ impl LogLevel {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            agent: AgentSettings { host_id: None, patch_group: None },
+            agent: AgentSettings { host_id: None, patch_group: None, instance: None },
             baseline: BaselineSettings::default(),
             scan: ScanSettings {
                 interval: Duration::from_secs(3_600),
@@ -152,7 +145,9 @@ pub(super) fn from_input(
     let apply = judge.apply(&input);
     let freezes = judge.freezes(&input.freezes, &zone_of);
     let baseline = judge.baseline(&input);
-    let said = input.sections;
+    let mut said = input.sections;
+    let agent = judge.agent(&mut said);
+    let region_of_instance = agent.instance.as_ref().map(|instance| instance.region.clone());
     let mut names = |key, value, default| match value {
         None => default,
         Some(list) => judge.or_default(key, Some(list), default, |list: &Vec<String>| check_accounts(list)),
@@ -160,10 +155,7 @@ pub(super) fn from_input(
     let change_users = names("control.change_users", said.control_change_users, control.change_users);
     let change_groups = names("control.change_groups", said.control_change_groups, control.change_groups);
     Settings {
-        agent: AgentSettings {
-            host_id: judge.optional("agent.host_id", said.host_id, |id| check_name(id, 128)),
-            patch_group: judge.optional("agent.patch_group", said.patch_group, check_group),
-        },
+        agent,
         baseline,
         scan: ScanSettings {
             interval: judge.or_default("scan.interval", said.scan_interval, scan.interval, |text| {
@@ -184,7 +176,9 @@ pub(super) fn from_input(
             s3: S3Settings {
                 endpoint: judge.optional("store.endpoint", said.store_endpoint, check_endpoint),
                 path_style: said.store_path_style.map_or(store.s3.path_style, |style| style.value),
-                region: judge.optional("store.region", said.store_region, check_region),
+                region: judge
+                    .optional("store.region", said.store_region, check_region)
+                    .or(region_of_instance),
                 kms_key_id: judge.optional("store.kms_key_id", said.store_kms_key_id, check_kms_key),
                 expected_bucket_owner: judge.optional(
                     "store.expected_bucket_owner",

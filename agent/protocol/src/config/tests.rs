@@ -170,6 +170,37 @@ fn how_the_host_is_changed_is_said_by_the_last_file_and_its_exceptions_come_firs
 }
 
 #[test]
+fn an_instance_is_named_by_all_three_or_not_at_all() {
+    let named = "[agent]\ninstance_id = \"i-0123456789abcdef0\"\naccount = \"123456789012\"\nregion = \"eu-west-1\"\n";
+    let settings = read_texts(&[("patchd.toml", named)]).unwrap();
+    let instance = settings.agent.instance.unwrap();
+    assert_eq!(instance.instance_id, "i-0123456789abcdef0");
+    assert_eq!((instance.account.as_str(), instance.region.as_str()), ("123456789012", "eu-west-1"));
+    assert_eq!(settings.store.s3.region.as_deref(), Some("eu-west-1"), "the store's, unless it has its own");
+    let other = format!("{named}[store]\nregion = \"us-east-1\"\n");
+    let settings = read_texts(&[("patchd.toml", &other)]).unwrap();
+    assert_eq!(settings.store.s3.region.as_deref(), Some("us-east-1"));
+    let gone = "[agent]\ninstance_id = \"\"\naccount = \"\"\nregion = \"\"\n";
+    let settings = read_texts(&[("patchd.toml", named), ("10-site.toml", gone)]).unwrap();
+    assert_eq!(settings, Settings::default());
+    check_mistakes(
+        "[agent]\naccount = \"123456789012\"\nregion = \"Ireland\"\n",
+        &[
+            "patchd.toml:2: agent.instance_id: it is missing: agent.instance_id, agent.account, agent.region go \
+             together, or none of them",
+            "patchd.toml:3: agent.region: \"Ireland\" is no region; write it like eu-central-1",
+        ],
+    );
+    check_mistakes(
+        "[agent]\ninstance_id = \"web-1\"\naccount = \"1\"\nregion = \"eu-west-1\"\n",
+        &[
+            "patchd.toml:2: agent.instance_id: \"web-1\" is no instance; write it like i-0123456789abcdef0",
+            "patchd.toml:3: agent.account: \"1\" is no AWS account; it has 12 digits",
+        ],
+    );
+}
+
+#[test]
 fn a_freeze_lasts_from_its_first_instant_up_to_its_last() {
     let settings = read_texts(&[
         (
