@@ -31,7 +31,7 @@ pub fn always_open() -> &'static str {
 /// Open for a second of a day.
 pub const SHUT: &str = "[[window]]\nname = \"short\"\nschedule = \"daily 00:00 +2m\"\ncutoff = \"119s\"\n";
 
-/// The directories of `systemd/tmpfiles.d/patchd.conf` and `StateDirectory=`.
+/// The directories where there is no systemd: the agent and its keeper make their sockets in one.
 const LAY_OUT: &str = "install -d -m 1775 -o root -g patchd /run/patchd
 install -d -m 0750 -o patchd -g patchd /var/lib/patchd
 install -d -m 0700 /var/lib/patchd-executor";

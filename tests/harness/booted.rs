@@ -3,10 +3,14 @@
 //!
 //! Devices are made and not bound from the machine: what a container's getty does to its console must stay there.
 
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns};
 
 use crate::apt_root::AptRoot;
 use crate::command::{self, Finished};
@@ -85,6 +89,44 @@ impl<'root> Booted<'root> {
 
     pub fn root(&self) -> &AptRoot {
         self.root
+    }
+
+    /// One property of a unit, as systemd has it now.
+    pub fn property(&self, unit: &str, name: &str) -> Result<String> {
+        let said = self.run(["systemctl", "show", "--value", "--property", name, unit])?;
+        Ok(said.stdout.trim().to_owned())
+    }
+
+    /// Brings what connects to this port of the root's own loopback to the same port of the machine's, as long as the
+    /// test runs.
+    pub fn forward(&self, port: u16) -> Result<()> {
+        let network = File::open(format!("/proc/{}/ns/net", self.init)).context("opening a network")?;
+        // A socket belongs to the network in which it was made, whoever accepts.
+        let bound = thread::spawn(move || -> Result<TcpListener> {
+            setns(network, CloneFlags::CLONE_NEWNET).context("entering a network")?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("listening in a root")
+        });
+        let listener = bound.join().map_err(|_| anyhow::anyhow!("listening in a root broke"))??;
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+                    join(near, far);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Passes on what either side says, until it ends.
+fn join(near: TcpStream, far: TcpStream) {
+    let ends = (near.try_clone(), far.try_clone());
+    let (Ok(near_again), Ok(far_again)) = ends else { return };
+    for (mut from, mut to) in [(near, far), (far_again, near_again)] {
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
     }
 }
 

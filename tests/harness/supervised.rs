@@ -37,7 +37,7 @@ const MOST_STARTS: u32 = 40;
 /// Reports of toy hosts are far smaller.
 const MAX_REPORT: u64 = 64 << 20;
 
-/// The directories of `systemd/tmpfiles.d/patchd.conf`, after a start of the machine.
+/// The directories after a start of the machine; both sockets in one, where one that is not systemd makes them.
 const LAY_OUT: &str =
     "rm -rf /run/* && install -d -m 1777 /run/lock && install -d -m 1775 -o root -g patchd /run/patchd
 install -d -m 0750 -o patchd -g patchd /var/lib/patchd

@@ -31,3 +31,4 @@ mod self_upgrade;
 mod sweep;
 mod toys;
 mod units;
+mod units_daemon;

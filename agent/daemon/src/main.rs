@@ -68,7 +68,9 @@ fn daemon(places: &Places, settings: Settings, is_started_again: bool) -> Result
     let state = places.state.clone().unwrap_or_else(|| service::STATE.into());
     let helper = privilege::find_helper(places)?;
     privilege::own_directory(&state)?;
-    if let Some(runtime) = places.control_socket.parent() {
+    if let Some(runtime) = places.control_socket.parent()
+        && !helper.is_of_systemd_in(runtime)
+    {
         privilege::own_directory(runtime)?;
     }
     privilege::give_up_root()?;

@@ -29,6 +29,14 @@ pub(crate) enum Helper {
 }
 
 impl Helper {
+    /// Whether systemd's socket lies in this directory. Whoever owns that could put another in its place.
+    pub(crate) fn is_of_systemd_in(&self, directory: &Path) -> bool {
+        match self {
+            Self::Socket(path) => path.parent() == Some(directory),
+            Self::Supervised(_) | Self::None => false,
+        }
+    }
+
     /// A client of it. Its socket may yet come to be.
     pub(crate) fn client(&self, socket: &Path) -> ExecutorClient {
         match self {
