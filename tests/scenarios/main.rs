@@ -32,3 +32,4 @@ mod sweep;
 mod toys;
 mod units;
 mod units_daemon;
+mod units_executor;

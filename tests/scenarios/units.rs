@@ -4,10 +4,9 @@ use anyhow::{Context, Result};
 use patchd_tests::agent_host::{always_open, install_units};
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
-use patchd_tests::command;
-use patchd_tests::outcome::{is_root_or_skipped, kernel_keeps_time};
+use patchd_tests::outcome::{is_root_or_skipped, kernel_keeps_time, left_out};
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
-use patchd_tests::wait;
+use patchd_tests::{command, place, wait};
 
 #[test]
 fn a_root_boots_and_nothing_in_it_fails() -> Result<()> {
@@ -21,11 +20,15 @@ fn a_root_boots_and_nothing_in_it_fails() -> Result<()> {
     Ok(())
 }
 
-/// Of 100, where 96 is what package managers' own units have.
-const EXPOSURE_LIMIT: &str = "--threshold=15";
+/// In tenths of systemd's exposure level.
+const EXPOSURE_LIMITS: [(&str, u32); 2] = [("patchd.service", 14), ("patchd-executor.service", 88)];
+
+/// The units of others that change packages: in a package of each host, and in packages that a mirror has.
+const PEER_OF_APT: &str = "apt-daily-upgrade.service";
+const PEERS: [&str; 2] = ["unattended-upgrades", "packagekit"];
 
 #[test]
-fn the_units_are_sound_and_the_daemon_is_shut_in() -> Result<()> {
+fn the_units_are_sound_and_shut_in_more_than_those_of_others() -> Result<()> {
     if !is_root_or_skipped() {
         return Ok(());
     }
@@ -34,10 +37,38 @@ fn the_units_are_sound_and_the_daemon_is_shut_in() -> Result<()> {
     let units = ["patchd.service", "patchd-executor.service", "patchd-executor.socket"];
     let said = command::finish(&mut root.command(["systemd-analyze", "verify"].iter().chain(&units)))?;
     assert_eq!((said.code(), said.stderr.as_str()), (Some(0), ""), "{said:?}");
-    let exposure =
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", EXPOSURE_LIMIT, "patchd.service"];
-    root.run(exposure)?;
+    let mut most_of_ours = 0;
+    for (unit, limit) in EXPOSURE_LIMITS {
+        let found = exposure(&root, unit)?;
+        assert!(found <= limit, "{unit}: {found}");
+        most_of_ours = most_of_ours.max(found);
+    }
+    let file = format!("/usr/lib/systemd/system/{PEER_OF_APT}");
+    let mut peers = vec![exposure(&root, &file)?];
+    for package in PEERS {
+        let scratch = place::scratch("peer")?;
+        let mut download = command::command("apt-get");
+        download.args(["-q", "download", package]).current_dir(scratch.path());
+        if command::finish(&mut download)?.code() != Some(0) {
+            left_out(&format!("the unit of {package}: no mirror has the package"));
+            continue;
+        }
+        let unpack = format!("dpkg-deb -x {package}_*.deb .; cat lib/systemd/system/{package}.service");
+        let unit = command::finish(command::command("sh").args(["-c", &unpack]).current_dir(scratch.path()))?;
+        let path = format!("/srv/{package}.service");
+        root.write(&path, unit.success()?.stdout)?;
+        peers.push(exposure(&root, &path)?);
+    }
+    assert!(peers.iter().all(|peer| most_of_ours + 5 < *peer), "{most_of_ours} {peers:?}");
     Ok(())
+}
+
+/// What systemd makes of a unit, in tenths.
+fn exposure(root: &AptRoot, unit: &str) -> Result<u32> {
+    let said = root.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit])?.stdout;
+    let level = said.rsplit_once("Overall exposure level for ").context("no level")?.1;
+    let number = level.split_whitespace().nth(1).context("no number in it")?;
+    Ok(number.replace('.', "").parse()?)
 }
 
 #[test]
@@ -55,13 +86,7 @@ fn systemd_starts_the_daemon_which_has_the_root_helper_apply() -> Result<()> {
     root.write("/etc/patchd/patchd.toml", always_open())?;
 
     let booted = Booted::boot(&root)?;
-    let show = |unit: &str, property: &str| -> Result<String> {
-        Ok(booted
-            .run(["systemctl", "show", "--value", "--property", property, unit])?
-            .stdout
-            .trim()
-            .to_owned())
-    };
+    let show = |unit: &str, property: &str| booted.property(unit, property);
     let told = || booted.journal();
     wait::until("patchd to be ready", 20, || {
         Ok((show("patchd.service", "ActiveState")? == "active").then_some(()))

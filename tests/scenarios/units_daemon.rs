@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 use patchd_tests::agent_host::install_units;
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
-use patchd_tests::outcome::is_root_or_skipped;
+use patchd_tests::outcome::{is_root_or_skipped, left_out};
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
+use patchd_tests::s3::{BUCKET, HOST, S3Server};
 use patchd_tests::wait;
 
 /// A root with the units, one package and a fix for it; nothing may be changed.
@@ -35,6 +36,77 @@ fn can(booted: &Booted<'_>, user: &str, line: &str) -> Result<bool> {
     let user = format!("--reuid={user}");
     let words = ["setpriv", &user, "--regid=patchd", "--clear-groups", "sh", "-c", line];
     Ok(patchd_tests::command::finish(&mut booted.command(words))?.code() == Some(0))
+}
+
+#[test]
+fn it_scans_delivers_over_tls_and_answers_within_its_limits() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let Some(server) = S3Server::start_or_skipped()? else { return Ok(()) };
+    let root = root()?;
+    let endpoint = match server.tls() {
+        Some((endpoint, certificate)) => {
+            root.install(&certificate, "/etc/ssl/certs/lab.pem")?;
+            endpoint
+        }
+        None => {
+            left_out("TLS: openssl is not installed");
+            server.url()
+        }
+    };
+    let store = format!(
+        "[store]\nurl = \"s3://{BUCKET}/units\"\nendpoint = \"{endpoint}\"\npath_style = true\nregion = \"us-east-1\"\n"
+    );
+    root.write("/etc/patchd/patchd.toml", store)?;
+    let environment = format!(
+        "[Service]\nEnvironment=SSL_CERT_FILE=/etc/ssl/certs/lab.pem AWS_EC2_METADATA_DISABLED=true\n\
+         Environment=AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+        HOST.access_key, HOST.secret_key
+    );
+    root.write("/etc/systemd/system/patchd.service.d/lab.conf", environment)?;
+
+    let booted = Booted::boot(&root)?;
+    let port = endpoint.rsplit_once(':').context("an endpoint has a port")?.1.parse()?;
+    booted.forward(port)?;
+    let process = process(&booted)?;
+    let key = wait::until("the report in S3", 120, || {
+        Ok(server.keys(BUCKET)?.into_iter().find(|key| key.contains("/v1/reports/")))
+    });
+    let key = key.with_context(|| booted.journal())?;
+    let report = patchd_protocol::report::gzip::decode(&server.object(BUCKET, &key)?.0, 64 << 20)?;
+    let complete = patchd_protocol::report::native::AssessmentWire::Complete;
+    assert_eq!(report.assessment, complete, "{report:#?}");
+    let status = booted.run(["patchctl", "status", "--json"])?.json()?;
+    assert_eq!(status.get("process_id").map(ToString::to_string), Some(process.clone()), "{status:#}");
+
+    let read =
+        |name: &str| Ok::<_, anyhow::Error>(booted.run(["cat", &format!("/proc/{process}/{name}")])?.stdout);
+    assert_eq!(read("oom_score_adj")?, "500\n");
+    let nice = booted.run(["ps", "-o", "ni=", "-p", &process]).map(|said| said.stdout.trim().to_owned());
+    assert!(nice.is_err() || nice.is_ok_and(|nice| nice == "5"));
+    let limits = read("limits")?;
+    let limit = |name: &str| -> Option<&str> {
+        limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().nth(1)
+    };
+    assert_eq!([limit("Max open files"), limit("Max core file size")], [Some("1024"), Some("0")], "{limits}");
+    for (property, value) in [("MemoryHigh", 320 << 20), ("MemoryMax", 400 << 20), ("TasksMax", 64)] {
+        assert_eq!(booted.property("patchd.service", property)?, value.to_string(), "{property}");
+    }
+    // As the daemon sees it, nobody else has a process, and nothing can be written but its own.
+    let inside = |line: &str| -> Result<bool> {
+        let enter =
+            ["nsenter", "--target", &process, "--mount", "setpriv", "--reuid=patchd", "--regid=patchd"];
+        let words = enter.into_iter().chain(["--clear-groups", "sh", "-c", line]);
+        Ok(patchd_tests::command::finish(&mut booted.command(words))?.code() == Some(0))
+    };
+    assert!(inside("test -e /proc/uptime && test ! -e /proc/1 && ls /proc/locks")?);
+    assert!(inside("touch /var/lib/patchd/lab /run/patchd/control/lab /tmp/lab")?);
+    for place in ["/run/patchd/lab", "/run/lab", "/var/lib/lab", "/etc/lab", "/dev/shm/lab", "/home/lab"] {
+        assert!(!inside(&format!("touch {place}"))?, "{place}");
+    }
+    assert!(!inside("test -e /dev/console || test -e /dev/tty1")?);
+    Ok(())
 }
 
 #[test]
