@@ -12,6 +12,7 @@ pub mod booted;
 pub mod clock;
 pub mod command;
 pub mod control_client;
+pub mod docs;
 pub mod executor_client;
 pub mod fake_http;
 pub mod oracle;

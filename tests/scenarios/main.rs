@@ -7,6 +7,7 @@ mod bad_input;
 mod baselines;
 mod clock_jumps;
 mod daemon;
+mod docs;
 mod executor;
 mod executor_conffiles;
 mod executor_hooks;
