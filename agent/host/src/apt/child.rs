@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use crate::sys;
 
 /// The most that is read of what a program prints.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -47,7 +48,7 @@ fn start(program: &Path, arguments: &[String], settings: Option<&str>) -> io::Re
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(settings) = settings {
         // apt wants a regular file; one in memory leaves nothing behind.
-        let mut file = File::from(memfd_create(c"apt.conf", MFdFlags::MFD_CLOEXEC)?);
+        let mut file = File::from(sys::memory_file(c"apt.conf")?);
         file.write_all(settings.as_bytes())?;
         file.rewind()?;
         command.stdin(file).env("APT_CONFIG", "/proc/self/fd/0");
