@@ -97,6 +97,7 @@ const TABLE: &[Entry] = &[
     Entry::new("/usr/lib/tmpfiles.d/patchd.conf", File("systemd/tmpfiles.d/patchd.conf")),
     // For people.
     Entry::new("/usr/share/man/man1/patchctl.1.gz", Gzip("docs/man/patchctl.1")),
+    Entry::new("/usr/share/man/man8/patchd.8.gz", Gzip("docs/man/patchd.8")),
     Entry::new("/usr/share/bash-completion/completions/patchctl", File("docs/completions/patchctl.bash")),
     Entry::only("/usr/share/zsh/vendor-completions/_patchctl", File("docs/completions/_patchctl"), Deb),
     Entry::only("/usr/share/zsh/site-functions/_patchctl", File("docs/completions/_patchctl"), Rpm),

@@ -20,7 +20,7 @@ pub(crate) const NEW_PROGRAM: u8 = 10;
 /// The run is over, and its report waits in the spool because the store did not take it.
 pub(crate) const NOT_DELIVERED: u8 = 8;
 
-const EXIT_CODES: &str = "Exit codes:
+pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done
   1  the work failed: the host could not be assessed, or the run failed or was done in part
   2  wrong arguments, or mistakes in the configuration

@@ -2,6 +2,8 @@
 
 pub(crate) mod arguments;
 pub(crate) mod logs;
+#[cfg(test)]
+mod manual;
 pub(crate) mod once;
 pub(crate) mod privilege;
 pub(crate) mod service;
