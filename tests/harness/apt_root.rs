@@ -66,6 +66,11 @@ impl AptRoot {
         Self::on(Base::Needrestart)
     }
 
+    /// The oldest that can be made: what runs in it runs on whatever came after.
+    pub fn fresh_of_the_oldest_release() -> Result<Self> {
+        Self::on(Base::Oldest)
+    }
+
     fn on(base: Base) -> Result<Self> {
         let base = base.directory()?;
         unshare(CloneFlags::CLONE_NEWNS).context("leaving the machine's mount namespace")?;

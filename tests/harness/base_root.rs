@@ -40,7 +40,12 @@ pub(crate) enum Base {
     Systemd,
     /// That, and needrestart.
     Needrestart,
+    /// What is essential, of the oldest release that mirrors still carry.
+    Oldest,
 }
+
+/// Debian 11, with glibc 2.31.
+const OLDEST: &str = "bullseye";
 
 impl Base {
     fn included(self) -> &'static str {
@@ -48,19 +53,20 @@ impl Base {
             Self::Apt => "ca-certificates",
             Self::Systemd => "ca-certificates,systemd,systemd-sysv,dbus",
             Self::Needrestart => "ca-certificates,systemd,systemd-sysv,dbus,needrestart",
+            Self::Oldest => "",
         }
     }
 
     fn customize(self) -> String {
         match self {
-            Self::Apt => CUSTOMIZE.into(),
+            Self::Apt | Self::Oldest => CUSTOMIZE.into(),
             Self::Systemd | Self::Needrestart => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
         }
     }
 
     /// Where it lies. It is built by the first test that asks; those that come meanwhile wait.
     pub(crate) fn directory(self) -> Result<PathBuf> {
-        let codename = codename()?;
+        let codename = if self == Self::Oldest { OLDEST.to_owned() } else { codename()? };
         let recipe = format!("{codename}\n{}\n{}", self.included(), self.customize());
         let roots = place::target_directory()?.join("roots");
         std::fs::create_dir_all(&roots).with_context(|| format!("making {}", roots.display()))?;
@@ -83,21 +89,23 @@ impl Base {
         }
         let mut mmdebstrap = command::command("mmdebstrap");
         mmdebstrap.args(["--mode=root", "--variant=apt", "--format=directory", "--quiet"]);
-        mmdebstrap.arg(format!("--include={}", self.included()));
+        if !self.included().is_empty() {
+            mmdebstrap.arg(format!("--include={}", self.included()));
+        }
         mmdebstrap.arg(format!("--customize-hook={}", self.customize())).arg(codename).arg(&partial);
-        mmdebstrap.args(mirror(codename)?);
+        mmdebstrap.args(mirror()?);
         command::finish(&mut mmdebstrap)?.success()?;
         std::fs::rename(&partial, base).with_context(|| format!("naming {}", base.display()))
     }
 }
 
-/// The machine's own mirror of the release, if apt has fetched from one; mmdebstrap knows a default.
-fn mirror(codename: &str) -> Result<Option<String>> {
+/// The machine's own mirror of its release, if apt has fetched from one; mmdebstrap knows a default.
+fn mirror() -> Result<Option<String>> {
     let targets = command::run(
         "apt-get",
         ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
     )?;
-    let wanted = format!(" {codename} main");
+    let wanted = format!(" {} main", codename()?);
     Ok(targets.stdout.lines().find_map(|line| line.strip_suffix(&wanted)).map(str::to_owned))
 }
 

@@ -36,20 +36,26 @@ pub fn patchctl() -> Result<PathBuf> {
     fresh("patchctl")
 }
 
-/// The path of a binary that is not older than any of its sources, which cargo lists in the `.d` file beside it.
 fn fresh(name: &str) -> Result<PathBuf> {
-    const CURE: &str = "run `cargo build --workspace --bins --tests`, or `cargo xtask test`, which does";
-    let directory = place::profile_directory()?;
+    fresh_in(
+        &place::profile_directory()?,
+        name,
+        "run `cargo build --workspace --bins --tests`, or `cargo xtask test`, which does",
+    )
+}
+
+/// The path of a binary that is not older than any of its sources, which cargo lists in the `.d` file beside it.
+pub(crate) fn fresh_in(directory: &Path, name: &str, cure: &str) -> Result<PathBuf> {
     let binary = directory.join(name);
     let Ok(built) = modified(&binary) else {
-        bail!("{} is not built: {CURE}", binary.display());
+        bail!("{} is not built: {cure}", binary.display());
     };
     let list = directory.join(format!("{name}.d"));
     let list = std::fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
     let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
     for source in sources.split_whitespace().map(Path::new) {
         if modified(source).is_ok_and(|changed| built < changed) {
-            bail!("{} is older than {}: {CURE}", binary.display(), source.display());
+            bail!("{} is older than {}: {cure}", binary.display(), source.display());
         }
     }
     Ok(binary)

@@ -23,6 +23,7 @@ mod imds;
 mod live_view;
 mod old_code;
 mod once;
+mod packages;
 mod rejected;
 mod s3;
 mod s3_requests;

@@ -1,4 +1,4 @@
-//! The gate: format, lints, build, tests. A step that fails hides none after it, and the last line always counts.
+//! The gate: format, lints, build, packages, tests. A step that fails hides none after it, and the last line always counts.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::tally::{self, Tally};
-use crate::{Workspace, readme, setup};
+use crate::{Workspace, dist, readme, setup};
 
 /// Runs every step. The closing line is the last thing that is printed.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
@@ -51,6 +51,14 @@ impl Gate {
         result.is_ok()
     }
 
+    /// Takes what a piece of work of our own came to.
+    fn task(&mut self, step: &'static str, result: Result<()>) {
+        if let Err(error) = &result {
+            eprintln!("xtask: {error:#}");
+        }
+        self.add(step, if result.is_ok() { Tally::PASSED } else { Tally::FAILED });
+    }
+
     fn total(&self) -> Tally {
         let mut total = Tally::default();
         for (_, tally) in &self.steps {
@@ -72,6 +80,8 @@ fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     gate.check("clippy", cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings"));
     // The scenarios run the programs, which the test runner itself would not build.
     let is_built = gate.check("build", cmd!(shell, "cargo build --workspace --bins --tests --locked"));
+    // A build of its own kind, for release and an older glibc: cargo can't do that while it runs the tests.
+    gate.task("dist", dist::release(workspace));
     if is_built {
         tests(&shell, workspace, gate)?;
         doctests(&shell, gate)?;
@@ -109,11 +119,7 @@ fn tests(shell: &Shell, workspace: &Workspace, gate: &mut Gate) -> Result<()> {
 
 /// Here and not among the tests, since it builds for release: cargo can't do that while it runs the tests.
 fn readme(shell: &Shell, workspace: &Workspace, gate: &mut Gate) {
-    let ran = readme::run(shell, workspace);
-    if let Err(error) = &ran {
-        eprintln!("xtask: {error:#}");
-    }
-    gate.add("readme", if ran.is_ok() { Tally::PASSED } else { Tally::FAILED });
+    gate.task("readme", readme::run(shell, workspace));
 }
 
 fn shared_data(root: &Path) -> bool {

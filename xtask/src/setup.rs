@@ -3,14 +3,17 @@
 //! Each part looks first whether it is there, so a second run asks no registry. It installs as root only; otherwise it
 //! says the one line to run.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::Workspace;
 
 /// Debian packages, each with what needs it.
-const DEBIAN_PACKAGES: [(&str, &str); 12] = [
+const DEBIAN_PACKAGES: [(&str, &str); 13] = [
     ("apt-utils", "apt-ftparchive indexes the repositories of the scenarios"),
+    ("binutils", "reads which symbols of glibc the programs need"),
     ("gpg", "signs them"),
     ("gpg-agent", "holds the key for gpg"),
     ("lintian", "looks for what is wrong with the deb"),
@@ -32,19 +35,20 @@ const NEXTEST: &str = "0.9.143";
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(&workspace.root);
-    debian_packages(&shell)?;
-    virtual_environment(&shell, workspace)?;
+    debian_packages(&shell, &DEBIAN_PACKAGES)?;
+    virtual_environment(&shell, &workspace.target.join("venv"), &PYTHON_PACKAGES)?;
     test_runner(&shell)
 }
 
-fn debian_packages(shell: &Shell) -> Result<()> {
+/// Installs those of the packages that are not there.
+pub(crate) fn debian_packages(shell: &Shell, wanted: &[(&str, &str)]) -> Result<()> {
     let mut missing = Vec::new();
-    for (name, _) in DEBIAN_PACKAGES {
+    for (name, _) in wanted {
         let format = "-f=${db:Status-Status}";
         let query = cmd!(shell, "dpkg-query -W {format} {name}").quiet().ignore_status().ignore_stderr();
-        let status = query.read().context("asking dpkg: the tests run on Debian and Ubuntu")?;
+        let status = query.read().context("asking dpkg: this works on Debian and Ubuntu")?;
         if status != "installed" {
-            missing.push(name);
+            missing.push(*name);
         }
     }
     if missing.is_empty() {
@@ -53,7 +57,7 @@ fn debian_packages(shell: &Shell) -> Result<()> {
     if !nix::unistd::Uid::effective().is_root() {
         let names = missing.join(" ");
         bail!(
-            "the tests need Debian packages that only root can install. Run this, then `cargo xtask test` again:\n\
+            "there are Debian packages missing that only root can install. Run this, then try again:\n\
              sudo apt-get update && sudo apt-get install -y {names}"
         );
     }
@@ -74,15 +78,15 @@ fn debian_packages(shell: &Shell) -> Result<()> {
     last.with_context(|| format!("installing {}", missing.join(" ")))
 }
 
-fn virtual_environment(shell: &Shell, workspace: &Workspace) -> Result<()> {
-    let directory = workspace.target.join("venv");
-    let (marker, wanted) = (directory.join("installed.txt"), PYTHON_PACKAGES.join("\n"));
+/// Makes it anew unless it has exactly the packages.
+pub(crate) fn virtual_environment(shell: &Shell, directory: &Path, packages: &[&str]) -> Result<()> {
+    let (marker, wanted) = (directory.join("installed.txt"), packages.join("\n"));
     if marker.exists() && shell.read_file(&marker)? == wanted {
         return Ok(());
     }
-    shell.remove_path(&directory)?;
+    shell.remove_path(directory)?;
     cmd!(shell, "python3 -m venv {directory}").run()?;
-    let (pip, packages) = (directory.join("bin/pip"), PYTHON_PACKAGES);
+    let pip = directory.join("bin/pip");
     cmd!(shell, "{pip} install --quiet --disable-pip-version-check {packages...}").run()?;
     // Last, so that an interrupted installation is begun anew.
     Ok(shell.write_file(&marker, wanted)?)

@@ -38,6 +38,8 @@ pub(crate) enum Made {
     DebianCopyright,
     /// Debian's own changelog, packed.
     DebianChangelog,
+    /// What the programs are made of.
+    BillOfMaterials,
 }
 
 impl Source {
@@ -106,8 +108,10 @@ const TABLE: &[Entry] = &[
     Entry::new("/usr/share/doc/patchd/changelog.gz", Gzip("CHANGELOG.md")),
     Entry::new("/usr/share/doc/patchd/examples", Directory),
     Entry::new("/usr/share/doc/patchd/examples/baseline.toml", File("packaging/baseline.toml")),
+    Entry::new("/usr/share/doc/patchd/patchd.cdx.json", Source::Made(Made::BillOfMaterials)),
     Entry::only("/usr/share/doc/patchd/copyright", Source::Made(Made::DebianCopyright), Deb),
     Entry::only("/usr/share/doc/patchd/changelog.Debian.gz", Source::Made(Made::DebianChangelog), Deb),
+    Entry::only("/usr/share/lintian/overrides/patchd", File("packaging/deb/lintian-overrides"), Deb),
     Entry::only("/usr/share/licenses/patchd", Directory, Rpm),
     Entry::only("/usr/share/licenses/patchd/LICENSE", File("LICENSE"), Rpm),
 ];

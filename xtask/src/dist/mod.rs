@@ -1,11 +1,13 @@
-//! `cargo xtask dist`: the packages that hosts install, made of programs that were built before.
+//! `cargo xtask dist`: the packages that hosts install. It builds the programs, unless it is given them, and packs them.
 //!
 //! The same sources give the same bytes: nothing of the clock, the machine, its user or its paths goes into a package. It
 //! signs nothing: who publishes packages signs them, with a key that is none of the build's business.
 
+mod build;
 mod contents;
 mod deb;
 mod rpm;
+mod sbom;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -35,14 +37,17 @@ const DESCRIPTION: [&str; 3] = [
     "The daemon runs without privileges; a root helper with a closed list of verbs is started when there is something to do.",
 ];
 
+/// What a 512 MB host unpacks in nine megabytes of memory; more takes more there, and hardly makes less here.
+const DEFAULT_COMPRESSION: u8 = 6;
+
 /// The programs in a package.
 pub(crate) const PROGRAMS: [&str; 3] = ["patchd", "patchctl", "patchd-executor"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DistArguments {
-    /// Where built programs lie; they are packed as they are
+    /// Packs the programs that lie there, as they are, and builds none
     #[arg(long, value_name = "DIR")]
-    programs: PathBuf,
+    programs: Option<PathBuf>,
     /// What the packages call themselves; the workspace's version unless it is given
     #[arg(long, value_name = "V")]
     version: Option<String>,
@@ -53,7 +58,7 @@ pub(crate) struct DistArguments {
     #[arg(long, value_name = "FAMILY")]
     only: Option<Family>,
     /// How hard to compress: less is faster, for packages that are only tried out
-    #[arg(long, value_name = "0-9", default_value_t = 6, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "0-9", default_value_t = DEFAULT_COMPRESSION, value_parser = clap::value_parser!(u8).range(0..=9))]
     compression: u8,
     /// What the packages are for
     #[arg(long, value_enum, default_value_t = Architecture::Amd64)]
@@ -107,6 +112,8 @@ struct Recipe {
     compression: u8,
     /// Seconds since 1970: how old everything is.
     epoch: u64,
+    /// Empty until it was asked for.
+    bill_of_materials: String,
 }
 
 impl Recipe {
@@ -119,20 +126,33 @@ impl Recipe {
     }
 }
 
+/// The release as the tests look at it.
+pub(crate) fn release(workspace: &Workspace) -> Result<()> {
+    let compression = DEFAULT_COMPRESSION;
+    let arch = Architecture::Amd64;
+    run(workspace, DistArguments { programs: None, version: None, out: None, only: None, compression, arch })
+}
+
 pub(crate) fn run(workspace: &Workspace, arguments: DistArguments) -> Result<()> {
     let shell = Shell::new()?;
-    let programs = std::path::absolute(&arguments.programs)?;
+    let given = arguments.programs.map(std::path::absolute).transpose()?;
     let out = arguments.out.map_or_else(|| Ok(workspace.target.join("packages")), std::path::absolute)?;
     shell.change_dir(&workspace.root);
+    let programs = match given {
+        Some(programs) => programs,
+        None => build::programs(&shell, workspace, arguments.arch)?,
+    };
     let version = arguments.version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
-    let recipe = Recipe {
+    let mut recipe = Recipe {
         root: workspace.root.clone(),
         programs,
         version: parse_version(version)?,
         architecture: arguments.arch,
         compression: arguments.compression,
         epoch: source_date(&shell)?,
+        bill_of_materials: String::new(),
     };
+    recipe.bill_of_materials = sbom::document(&shell, &recipe)?;
     let families = arguments.only.map_or_else(|| vec![Family::Deb, Family::Rpm], |family| vec![family]);
     for made in assemble(&shell, &recipe, &families, &out)? {
         println!("{}", made.display());
@@ -158,6 +178,9 @@ fn assemble(shell: &Shell, recipe: &Recipe, families: &[Family], out: &Path) -> 
         shell.copy_file(&package, &place)?;
         made.push(place);
     }
+    let place = out.join(format!("patchd-{}.cdx.json", recipe.version));
+    shell.write_file(&place, &recipe.bill_of_materials)?;
+    made.push(place);
     made.push(checksums(shell, &made, out)?);
     Ok(made)
 }

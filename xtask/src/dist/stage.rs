@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use crate::dist::contents::{self, Entry, Made, Source};
-use crate::dist::{Family, MAINTAINER, REVISION, Recipe, SUMMARY, date};
+use crate::dist::{Family, MAINTAINER, REVISION, Recipe, date};
 
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -48,6 +48,7 @@ impl Tree {
                 let text = shell.read_binary_file(recipe.root.join(path))?;
                 shell.write_file(&place, packed(shell, &text)?)?;
             }
+            Source::Made(Made::BillOfMaterials) => shell.write_file(&place, &recipe.bill_of_materials)?,
             Source::Made(Made::DebianCopyright) => shell.write_file(&place, COPYRIGHT)?,
             Source::Made(Made::DebianChangelog) => {
                 let text = debian_changelog(shell, recipe)?;
@@ -100,8 +101,7 @@ fn debian_changelog(shell: &Shell, recipe: &Recipe) -> Result<String> {
     let date = date(shell, recipe, "+%a, %d %b %Y %H:%M:%S +0000")?;
     let version = &recipe.version;
     Ok(format!(
-        "patchd ({version}-{REVISION}) stable; urgency=medium\n\n  * {SUMMARY}: version {version}; what changed is in \
-         changelog.gz.\n\n -- {MAINTAINER}  {date}\n"
+        "patchd ({version}-{REVISION}) stable; urgency=medium\n\n  * Version {version}; what changed is in changelog.gz.\n\n -- {MAINTAINER}  {date}\n"
     ))
 }
 

@@ -41,11 +41,24 @@ fn packages_of(root: &Path) -> Packages {
         architecture: Architecture::Amd64,
         compression: 1,
         epoch: 1_700_000_000,
+        bill_of_materials: "{}\n".into(),
     };
     let out = directory.path().join("out");
     let made = assemble(&shell, &recipe, &[Family::Deb, Family::Rpm], &out).unwrap();
     let names: Vec<_> = made.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["patchd_1.2.3~rc1-1_amd64.deb", "patchd-1.2.3~rc1-1.x86_64.rpm", "SHA256SUMS"]);
+    let expected = [
+        "patchd_1.2.3~rc1-1_amd64.deb",
+        "patchd-1.2.3~rc1-1.x86_64.rpm",
+        "patchd-1.2.3~rc1.cdx.json",
+        "SHA256SUMS",
+    ];
+    assert_eq!(names, expected);
+    let there = shell.push_dir(&out);
+    assert_eq!(
+        cmd!(shell, "sha256sum --check --strict SHA256SUMS").quiet().read().unwrap().lines().count(),
+        3
+    );
+    drop(there);
     Packages { deb: made[0].clone(), rpm: made[1].clone(), _directory: directory }
 }
 
@@ -219,6 +232,18 @@ fn everything_that_is_meant_for_hosts_is_packed() {
         }
     }
     assert_eq!(forgotten, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn every_program_in_the_path_has_a_manual_page() {
+    let paths: Vec<_> = contents::of(Family::Deb).iter().map(|entry| entry.path).collect();
+    let programs: Vec<_> = paths.iter().filter_map(|path| path.strip_prefix("/usr/bin/")).collect();
+    assert_eq!(programs, ["patchctl", "patchd"]);
+    for name in programs {
+        let page = format!("/{name}.");
+        let pages = paths.iter().filter(|path| path.starts_with("/usr/share/man/") && path.contains(&page));
+        assert_eq!(pages.count(), 1, "{name}");
+    }
 }
 
 #[test]
