@@ -259,6 +259,18 @@ impl<C: Clock> Machine<C> {
     }
 
     async fn assess(&self, order: &Order, refresh: Option<RefreshOutcome>) -> Event {
+        match self.try_to_assess(order, refresh).await {
+            Ok(findings) => Event::Assessed(findings),
+            Err(detail) => Event::Lost { detail },
+        }
+    }
+
+    /// Scans; an error is a sentence.
+    async fn try_to_assess(
+        &self,
+        order: &Order,
+        refresh: Option<RefreshOutcome>,
+    ) -> Result<Findings, String> {
         let instance = self.parts.settings.borrow().agent.instance.clone();
         let (cloud, problem) = self.parts.identities.cloud(instance.as_ref()).await;
         let mut problems: Vec<Problem> = problem.into_iter().collect();
@@ -269,20 +281,16 @@ impl<C: Clock> Machine<C> {
         }
         let (root, id, operation) = (self.parts.root.clone(), order.id.clone(), order.operation);
         let (version, settings) = (self.parts.version, self.parts.settings.borrow().clone());
-        let is_paused = match self.parts.journal.with(|journal| journal.is_paused()).await {
-            Ok(is_paused) => is_paused,
-            Err(error) => return Event::Lost { detail: chain(&error) },
-        };
+        let is_paused =
+            self.parts.journal.with(|journal| journal.is_paused()).await.map_err(|error| chain(&error))?;
         let mut ruled = self.ruling(&settings).await;
         if operation == Operation::Apply {
             ruled = self.parts.baselines.for_apply(&settings, ruled).await;
         }
         let (ruling, said) = ruled;
         problems.extend(said);
-        let seen = match self.parts.journal.with(|journal| journal.first_seen()).await {
-            Ok(seen) => Arc::new(seen),
-            Err(error) => return Event::Lost { detail: chain(&error) },
-        };
+        let seen = self.parts.journal.with(|journal| journal.first_seen()).await;
+        let seen = Arc::new(seen.map_err(|error| chain(&error))?);
         let (known, clock) = (Arc::clone(&seen), Arc::clone(&self.parts.clock));
         let old_code = self.old_code(&order.id).await;
         let attempts = self.attempts().await;
@@ -310,24 +318,18 @@ impl<C: Clock> Machine<C> {
             };
             scan(&root, request, || clock.now())
         });
-        let report = match scanned.await {
-            Ok(report) => report,
-            Err(error) => return Event::Lost { detail: format!("a bug of patchd cut the scan: {error}") },
-        };
-        let report = match self.note_first_seen(report, seen).await {
-            Ok(report) => report,
-            Err(error) => return Event::Lost { detail: chain(&error) },
-        };
+        let report = scanned.await.map_err(|error| format!("a bug of patchd cut the scan: {error}"))?;
+        let report = self.note_first_seen(report, seen).await.map_err(|error| chain(&error))?;
         let proposal = match operation {
             Operation::Scan => None,
-            Operation::Apply => match self.parts.journal.with(|journal| journal.pace()).await {
-                Ok(pace) => proposal::of(&self.parts.root, &report, &pace),
-                Err(error) => return Event::Lost { detail: chain(&error) },
-            },
+            Operation::Apply => {
+                let pace = self.parts.journal.with(|journal| journal.pace()).await;
+                proposal::of(&self.parts.root, &report, &pace.map_err(|error| chain(&error))?)
+            }
         };
         let findings = Findings { assessment: bounded(report.assessment()), proposal };
         *self.assessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-        Event::Assessed(findings)
+        Ok(findings)
     }
 
     /// Takes down which versions this scan saw for the first time. A clock that is not believed dates nothing.
