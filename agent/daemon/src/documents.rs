@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, GzBuilder};
+use flate2::Compression;
 use patchd_core::report::Report;
 use patchd_core::run::RunId;
 use patchd_host::durable::{self, WriteError};
 use patchd_protocol::control::ComplianceSchema;
 use patchd_protocol::listing::{InventoryDocument, UpdatesDocument};
+use patchd_protocol::report::gzip;
 use patchd_protocol::report::native::{
     AssessmentWire, BaselineWire, ItemWire, ProblemWire, ReportDocument, SummaryWire,
 };
@@ -122,10 +123,7 @@ impl<'a> Compliance<'a> {
 }
 
 fn pack<T: Serialize>(name: &str, document: &T) -> Result<Vec<u8>, DocumentError> {
-    let mut stream = GzBuilder::new().mtime(0).write(Vec::new(), Compression::fast());
-    serde_json::to_writer(&mut stream, document)
-        .map_err(io::Error::from)
-        .and_then(|()| stream.finish())
+    gzip::pack(document, Compression::fast())
         .map_err(|source| DocumentError::Pack { name: name.into(), source })
 }
 

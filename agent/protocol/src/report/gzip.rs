@@ -1,11 +1,12 @@
 //! A report as it lies in a store: JSON, gzipped. The same document always gives the same bytes, which is how a writer
 //! recognises its own earlier success.
 
-use std::io::{BufWriter, IntoInnerError, Read};
+use std::io::{self, BufWriter, IntoInnerError, Read};
 
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::native::ReportDocument;
@@ -20,9 +21,7 @@ const WRITE: usize = 32 * 1024;
 #[derive(Debug, Error)]
 pub enum EncodeError {
     #[error("writing report {id} as gzipped JSON")]
-    Encode { id: String, source: serde_json::Error },
-    #[error("closing the gzip stream of report {id}")]
-    Finish { id: String, source: std::io::Error },
+    Encode { id: String, source: std::io::Error },
 }
 
 #[derive(Debug, Error)]
@@ -37,13 +36,17 @@ pub enum DecodeError {
 
 /// The bytes of a report, without a time or a name of a file in their header.
 pub fn encode(document: &ReportDocument) -> Result<Vec<u8>, EncodeError> {
-    let stream = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
+    pack(document, Compression::default())
+        .map_err(|source| EncodeError::Encode { id: document.id.clone(), source })
+}
+
+/// Any document as gzipped JSON; the same one always gives the same bytes.
+pub fn pack<T: Serialize>(document: &T, compression: Compression) -> io::Result<Vec<u8>> {
+    let stream = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), compression);
     // The encoder clears its whole buffer at each write, and the serialiser writes word by word.
     let mut stream = BufWriter::with_capacity(WRITE, stream);
-    serde_json::to_writer(&mut stream, document)
-        .map_err(|source| EncodeError::Encode { id: document.id.clone(), source })?;
-    let stream = stream.into_inner().map_err(IntoInnerError::into_error).and_then(GzEncoder::finish);
-    stream.map_err(|source| EncodeError::Finish { id: document.id.clone(), source })
+    serde_json::to_writer(&mut stream, document)?;
+    stream.into_inner().map_err(IntoInnerError::into_error).and_then(GzEncoder::finish)
 }
 
 /// The document in the bytes of a report that unpacks to at most `limit` bytes.
