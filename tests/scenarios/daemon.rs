@@ -11,8 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use patchd_tests::agent_host::{AgentHost, always_open, reports};
 use patchd_tests::command;
+use patchd_tests::control_client;
 use patchd_tests::fake_http::{FakeHttp, Reply};
-use patchd_tests::outcome::is_root_or_skipped;
+use patchd_tests::outcome::{is_root_or_skipped, left_out};
 use patchd_tests::repository::ToyPackage;
 use patchd_tests::s3::S3Server;
 use patchd_tests::wait;
@@ -154,6 +155,67 @@ fn a_root_helper_that_is_killed_is_started_again_without_systemd() -> Result<()>
     let left = left.collect::<Result<Vec<_>>>()?;
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("executor-")), "{left:?}");
     Ok(())
+}
+
+/// What the daemon says of its sandbox: whether all is well, and how it stands.
+fn sandbox(host: &AgentHost) -> Result<(bool, String)> {
+    let health = control_client::get(&host.root.at("/run/patchd/patchd.sock"), "/v1/health")?.body;
+    let checks = health.get("checks").and_then(Value::as_array).context("no checks")?;
+    let is_it = |check: &&Value| check.get("name").and_then(Value::as_str) == Some("sandbox");
+    let check = checks.iter().find(is_it).with_context(|| format!("{health:#}"))?;
+    let told = check.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok((check.get("ok") == Some(&true.into()), told))
+}
+
+#[test]
+fn it_is_shut_in_for_good_and_says_what_it_misses() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let host = waiting_host("http://127.0.0.1:9")?;
+    // Nothing but landlock keeps patchd from the last two.
+    host.root.run(["sh", "-ec", "for place in one two; do install -d -o patchd /srv/$place; done"])?;
+    let to = |place: &str| {
+        let text = format!("[store]\nurl = \"file:///srv/{place}/reports\"\n[scan]\ninterval = \"31d\"\n");
+        host.root.write("/etc/patchd/patchd.toml", text)
+    };
+    to("one")?;
+    let daemon = Daemon::start(&host)?;
+    let (is_well, told) = sandbox(&host)?;
+    assert!(is_well && told.starts_with("landlock: "), "{told}");
+    if !told.contains("ABI") {
+        left_out(&format!("what landlock keeps from the daemon; {told}"));
+        return daemon.stop();
+    }
+    patchctl(&host, &["scan"])?;
+    wait::until("a report in its directory", 20, || Ok((spooled(&host)? == 0).then_some(())))?;
+    // Root's part is free: it has to start what changes the host.
+    let privileges = processes(&host, "/usr/bin/patchd")?.into_iter().map(|process| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:\t"));
+        Ok((process == daemon.id()?, line == Some("1")))
+    });
+    let mut privileges = privileges.collect::<Result<Vec<_>>>()?;
+    privileges.sort_unstable();
+    assert_eq!(privileges, [(false, false), (true, true)]);
+
+    to("two")?;
+    kill(daemon.id()?, Signal::SIGHUP)?;
+    let told = wait::until("it to say what it misses", 20, || {
+        let (is_well, told) = sandbox(&host)?;
+        Ok((!is_well).then_some(told))
+    })?;
+    assert!(told.contains("/srv/two/reports") && told.contains("restart patchd"), "{told}");
+    patchctl(&host, &["scan"])?;
+    wait::until("a report in the spool", 20, || Ok((spooled(&host)? != 0).then_some(())))?;
+    assert!(!host.root.at("/srv/two/reports").exists());
+    daemon.stop()?;
+
+    let daemon = Daemon::start(&host)?;
+    wait::until("the spool to be empty", 60, || Ok((spooled(&host)? == 0).then_some(())))?;
+    assert!(host.root.at("/srv/two/reports/v1/reports").exists());
+    assert!(sandbox(&host)?.0);
+    daemon.stop()
 }
 
 #[test]

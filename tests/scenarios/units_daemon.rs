@@ -7,7 +7,10 @@ use patchd_tests::booted::Booted;
 use patchd_tests::outcome::{is_root_or_skipped, left_out};
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
 use patchd_tests::s3::{BUCKET, HOST, S3Server};
-use patchd_tests::wait;
+use patchd_tests::{command, wait};
+
+/// Asks for the version, as landlock_create_ruleset(2) tells it.
+const KERNEL_HAS_LANDLOCK: &str = "perl -e 'exit(0 < syscall(444, 0, 0, 1) ? 0 : 1)'";
 
 /// A root with the units, one package and a fix for it; nothing may be changed.
 fn root() -> Result<AptRoot> {
@@ -35,7 +38,7 @@ fn process(booted: &Booted<'_>) -> Result<String> {
 fn can(booted: &Booted<'_>, user: &str, line: &str) -> Result<bool> {
     let user = format!("--reuid={user}");
     let words = ["setpriv", &user, "--regid=patchd", "--clear-groups", "sh", "-c", line];
-    Ok(patchd_tests::command::finish(&mut booted.command(words))?.code() == Some(0))
+    Ok(command::finish(&mut booted.command(words))?.code() == Some(0))
 }
 
 #[test]
@@ -93,12 +96,17 @@ fn it_scans_delivers_over_tls_and_answers_within_its_limits() -> Result<()> {
     for (property, value) in [("MemoryHigh", 320 << 20), ("MemoryMax", 400 << 20), ("TasksMax", 64)] {
         assert_eq!(booted.property("patchd.service", property)?, value.to_string(), "{property}");
     }
+    // The unit's own filter lets it shut itself in further, as far as the kernel has it.
+    let journal = booted.run(["journalctl", "--no-pager", "-o", "cat", "-u", "patchd.service"])?.stdout;
+    let landlock = journal.lines().find(|line| line.contains("landlock: ")).context("no word of landlock")?;
+    let is_in_kernel = command::finish(command::command("sh").args(["-c", KERNEL_HAS_LANDLOCK]))?.code();
+    assert_eq!(landlock.contains("ABI"), is_in_kernel == Some(0), "{landlock}");
     // As the daemon sees it, nobody else has a process, and nothing can be written but its own.
     let inside = |line: &str| -> Result<bool> {
         let enter =
             ["nsenter", "--target", &process, "--mount", "setpriv", "--reuid=patchd", "--regid=patchd"];
         let words = enter.into_iter().chain(["--clear-groups", "sh", "-c", line]);
-        Ok(patchd_tests::command::finish(&mut booted.command(words))?.code() == Some(0))
+        Ok(command::finish(&mut booted.command(words))?.code() == Some(0))
     };
     assert!(inside("test -e /proc/uptime && test ! -e /proc/1 && ls /proc/locks")?);
     assert!(inside("touch /var/lib/patchd/lab /run/patchd/control/lab /tmp/lab")?);
@@ -158,7 +166,7 @@ fn nobody_takes_the_place_of_a_socket() -> Result<()> {
     assert!(answers()?);
 
     // A patchd that root starts by hand beside it gives nothing away.
-    let by_hand = patchd_tests::command::finish(&mut booted.command(["timeout", "20", "/usr/bin/patchd"]))?;
+    let by_hand = command::finish(&mut booted.command(["timeout", "20", "/usr/bin/patchd"]))?;
     assert!(![Some(0), Some(124)].contains(&by_hand.code()), "{by_hand:?}");
     assert_eq!(booted.run(["stat", "-c", "%U %a", "/run/patchd"])?.stdout, "root 755\n");
     assert!(answers()?);

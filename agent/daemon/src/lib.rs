@@ -22,6 +22,7 @@ pub mod machine;
 pub mod narrative;
 pub mod own_program;
 pub mod plan_document;
+pub mod sandbox;
 pub mod scheduler;
 pub mod store;
 pub mod sys;

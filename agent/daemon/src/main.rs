@@ -75,8 +75,9 @@ fn daemon(places: &Places, settings: Settings, is_started_again: bool) -> Result
     }
     privilege::give_up_root()?;
     let program = OwnProgram::begin(&state, is_started_again);
+    let sandbox = privilege::shut_in(places, &state, &settings);
     let ended = in_runtime(|runtime| {
-        runtime.block_on(service::run(places, &state, settings, &helper, program, logs))
+        runtime.block_on(service::run(places, &state, settings, &helper, (program, sandbox), logs))
     })?;
     Ok(match ended {
         Ended::Told => arguments::DONE,

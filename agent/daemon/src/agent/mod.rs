@@ -36,6 +36,7 @@ use crate::driver::{Host, perform_in_time};
 use crate::journal::{Attempts, JournalError, Move, SharedJournal};
 use crate::live::Live;
 use crate::own_program::OwnProgram;
+use crate::sandbox::Sandbox;
 use crate::{narrative, plan_document, systemd};
 
 /// How long to wait before the journal is tried again when it took nothing.
@@ -54,6 +55,8 @@ pub struct AgentFacts {
     pub started_at: Timestamp,
     pub booted_at: Option<Timestamp>,
     pub program: OwnProgram,
+    /// What this process has shut itself out of.
+    pub sandbox: Sandbox,
     pub cloud_init: CloudInitWatch,
 }
 
@@ -355,6 +358,9 @@ impl<H: Host, C: Clock> Agent<H, C> {
             Message::Named { host } => self.facts.host = host,
             Message::Reload { settings } => {
                 tracing::info!("the configuration was read again");
+                if let (false, told) = self.facts.sandbox.health(&settings) {
+                    tracing::error!("{told}");
+                }
                 self.settings = *settings;
                 self.attempts = None;
             }

@@ -144,7 +144,9 @@ impl<H: Host, C: Clock> Agent<H, C> {
         let is_late = self.active.is_none() && 300 < overdue.as_secs();
         let last = self.last_end.map_or_else(|| "never".to_owned(), |at| at.to_string());
         let last_scan = check("last_scan", !is_late, format!("the last run ended: {last}"));
-        let checks = vec![check("loop", true, "it answers".into()), journal, last_scan];
+        let (is_shut_in, sandbox) = self.facts.sandbox.health(&self.settings);
+        let sandbox = check("sandbox", is_shut_in, sandbox);
+        let checks = vec![check("loop", true, "it answers".into()), journal, last_scan, sandbox];
         HealthDocument { schema: HealthSchema::V1, healthy: checks.iter().all(|check| check.ok), checks }
     }
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Uid, User, chown, initgroups, setgid, setuid};
 use patchd_daemon::executor_client::ExecutorClient;
+use patchd_daemon::sandbox::{Own, Sandbox};
 use patchd_host::durable;
+use patchd_protocol::config::Settings;
 use patchd_protocol::executor;
 
 use super::arguments::Places;
@@ -119,4 +121,15 @@ pub(crate) fn give_up_root() -> Result<()> {
     }
     tracing::info!(uid = user.uid.as_raw(), "gave up root");
     Ok(())
+}
+
+/// Gives up what is not needed from here on: after the keeper was started, which must stay free, and before there is a
+/// second thread.
+pub(crate) fn shut_in(places: &Places, state: &Path, settings: &Settings) -> Sandbox {
+    if Uid::effective().is_root() {
+        // As root it would lose sight of the first process, by which it tells a container from a host.
+        return Sandbox::without("not used, since patchd stays root");
+    }
+    let runtime = places.control_socket.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Sandbox::enter(&Own { state, runtime, config_root: &places.config_root }, settings)
 }

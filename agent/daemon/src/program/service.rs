@@ -22,6 +22,7 @@ use patchd_daemon::journal::{Journal, SharedJournal};
 use patchd_daemon::live::Live;
 use patchd_daemon::machine::{Machine, Parts};
 use patchd_daemon::own_program::OwnProgram;
+use patchd_daemon::sandbox::Sandbox;
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
 use patchd_daemon::systemd;
 use patchd_host::config_files;
@@ -72,7 +73,7 @@ pub(crate) async fn run(
     state: &Path,
     settings: Settings,
     helper: &Helper,
-    program: OwnProgram,
+    (program, sandbox): (OwnProgram, Sandbox),
     logs: LogHandle,
 ) -> Result<Ended> {
     let clock = SystemClock;
@@ -99,6 +100,7 @@ pub(crate) async fn run(
         started_at: clock.now(),
         booted_at: booted_at(clock.now()),
         program,
+        sandbox,
         cloud_init: cloud_init.clone(),
     };
     let machine = Machine::new(Parts {

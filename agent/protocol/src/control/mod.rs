@@ -345,7 +345,7 @@ pub struct HealthDocument {
 /// One thing that the agent needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthCheck {
-    /// `journal`, `loop`, `last_scan`, `store`.
+    /// `journal`, `loop`, `last_scan`, `sandbox`.
     pub name: String,
     pub ok: bool,
     pub detail: String,

@@ -42,6 +42,7 @@ use crate::gates::Moment;
 use crate::journal::{Journal, JournalError, NewRun, SharedJournal};
 use crate::live::Live;
 use crate::own_program::OwnProgram;
+use crate::sandbox::Sandbox;
 
 /// A clock that goes with tokio's, and that tests set.
 #[derive(Clone)]
@@ -339,6 +340,7 @@ fn stage_beside(
         started_at: clock.now(),
         booted_at: None,
         program,
+        sandbox: Sandbox::without("not in tests"),
         cloud_init,
     };
     let watch = Arc::new(ClockWatch::new(clock, newest.map(|text| text.parse().unwrap())));

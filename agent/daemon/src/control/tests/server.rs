@@ -35,6 +35,7 @@ use crate::driver::Host;
 use crate::journal::{Journal, SharedJournal};
 use crate::live::Live;
 use crate::own_program::OwnProgram;
+use crate::sandbox::Sandbox;
 
 /// Longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,6 +120,7 @@ impl Server {
             started_at: now.checked_add(SignedDuration::from_hours(24)).unwrap(),
             booted_at: None,
             program: OwnProgram::unwatched(),
+            sandbox: Sandbox::without("not in tests"),
             cloud_init: CloudInitWatch::off(),
         };
         let stop = CancellationToken::new();
