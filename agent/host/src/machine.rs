@@ -41,7 +41,7 @@ pub fn read_machine(root: &Root, problems: &mut ProblemList) -> Machine {
         hostname,
         kernel: names.as_ref().and_then(|names| text(names.release())),
         kernel_build: names.as_ref().and_then(|names| text(names.version())),
-        boot_id: root.is_host().then(|| first_line(root, "proc/sys/kernel/random/boot_id")).flatten(),
+        boot_id: root.is_host().then(boot_id).flatten(),
         memory_bytes: root.is_host().then(memory_bytes).flatten(),
     }
 }
@@ -50,6 +50,11 @@ fn memory_bytes() -> Option<u64> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
     Some(system.total_memory()).filter(|&bytes| bytes != 0)
+}
+
+/// The id of the boot that is under way. Each has its own.
+pub fn boot_id() -> Option<String> {
+    first_line(&Root::host(), "proc/sys/kernel/random/boot_id")
 }
 
 /// What programs could have without swapping (`MemAvailable`). Of a foreign root there is none.

@@ -11,6 +11,8 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{SysconfVar, sysconf};
 use patchd_core::inventory::{InstalledPackage, Inventory};
 use patchd_core::package::{PackageId, PackageName, Version};
+use patchd_core::pending::{self, LiveFacts, OldCode};
+use patchd_core::reason::Cause;
 use patchd_core::report::Tristate;
 use patchd_core::version::deb;
 
@@ -42,6 +44,47 @@ pub struct Reboot {
     pub kernels: Vec<PackageId>,
     /// The packages that asked for it.
     pub asked: Vec<PackageName>,
+}
+
+impl Reboot {
+    /// Whether the host asks for a reboot: for what is installed, or for code in memory that nothing else replaces.
+    pub fn need_with(&self, old_code: &OldCode) -> Tristate {
+        match (&self.need, old_code.needing_reboot()) {
+            (Tristate::No | Tristate::Unknown(_), Some(because)) => Tristate::Yes(because),
+            (need, _) => need.clone(),
+        }
+    }
+}
+
+/// What a host asks to be rebooted for, in words that are the same as long as it is the same: each package that runs only
+/// after it with its version, so that a later version is another reason. A mark without a name is one of its own.
+pub fn reasons(
+    inventory: &Inventory,
+    reboot: &Reboot,
+    machine: &Machine,
+    old_code: &OldCode,
+) -> BTreeSet<String> {
+    let live = LiveFacts {
+        kernels: &reboot.kernels,
+        running_kernel: machine.kernel.as_deref(),
+        asked: &reboot.asked,
+        old_code,
+    };
+    let pending = pending::find(inventory, live);
+    let is_pending =
+        |package: &&InstalledPackage| matches!(pending.get(&package.id), Some(Cause::Reboot { .. }));
+    let of_packages = inventory.packages.iter().filter(is_pending);
+    let mut reasons: BTreeSet<String> =
+        of_packages.map(|package| format!("{}={}", package.id.name, package.version)).collect();
+    let is_installed =
+        |name: &&PackageName| inventory.packages.iter().any(|package| package.id.name == **name);
+    reasons.extend(reboot.asked.iter().filter(|name| !is_installed(name)).map(ToString::to_string));
+    if reasons.is_empty()
+        && let Tristate::Yes(because) = reboot.need_with(old_code)
+    {
+        reasons.insert(because);
+    }
+    reasons
 }
 
 /// Looks for reasons to boot. `container` is set where the kernel is another's.
@@ -176,7 +219,7 @@ pub fn compare_kernels(inventory: &Inventory, running: Kernel<'_>) -> Tristate {
 }
 
 /// The kernel packages that a boot would start.
-fn newest_kernels(inventory: &Inventory) -> Vec<PackageId> {
+pub(crate) fn newest_kernels(inventory: &Inventory) -> Vec<PackageId> {
     let images = || inventory.packages.iter().filter_map(|package| Some((&package.id, Image::of(package)?)));
     let newest = images().map(|(_, image)| image).max_by(|a, b| a.order(b));
     let is_newest = |image: &Image<'_>| newest.as_ref().is_some_and(|newest| image.order(newest).is_eq());
@@ -216,7 +259,7 @@ impl<'a> Image<'a> {
 
 /// The `uname -r` of a kernel package: `linux-image-RELEASE`, also of the twin whose image is not signed. Packages that
 /// only pull the newest kernel in, and those with debugging symbols, are none.
-fn release_of(name: &str) -> Option<&str> {
+pub(crate) fn release_of(name: &str) -> Option<&str> {
     let release = name.strip_prefix("linux-image-")?;
     let release = release.strip_prefix("unsigned-").unwrap_or(release);
     let release = release.strip_suffix("-unsigned").unwrap_or(release);
@@ -354,6 +397,26 @@ mod tests {
         assert!(kernels("6.1.0-18-amd64").is_empty());
         // Cannot tell is no.
         assert!(kernels("5.10.0-custom").is_empty());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file needs no atomic write")]
+    fn a_later_version_is_another_reason_and_a_mark_without_a_name_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::at(directory.path());
+        let machine = crate::machine::read_machine(&root, &mut crate::problem_list::ProblemList::new(""));
+        let reasons = |version: &str, pkgs: &str| {
+            std::fs::create_dir_all(root.path("run")).unwrap();
+            std::fs::write(root.path(MARK), "").unwrap();
+            std::fs::write(root.path(MARK_PACKAGES), pkgs).unwrap();
+            let inventory = inventory(&[("libc6", version, OK), ("dbus", "1.14-1", OK)]);
+            let reboot = look(&root, &inventory, &machine, None);
+            let reasons = reasons(&inventory, &reboot, &machine, &OldCode::default());
+            reasons.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(reasons("2.36-9", "libc6\ngone\ndbus\n"), ["dbus=1.14-1", "gone", "libc6=2.36-9"]);
+        assert_eq!(reasons("2.36-10", "libc6\n"), ["libc6=2.36-10"]);
+        assert_eq!(reasons("2.36-10", ""), ["a package asked for it in /run/reboot-required"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use patchd_core::gate::{Freeze, Outlook};
 use patchd_core::inventory::Inventory;
 use patchd_core::pending::{self, LiveFacts, OldCode, Pending};
 use patchd_core::problem::Problem;
-use patchd_core::report::{Assessment, HostFacts, Operation, Report, RunRecord, Tristate};
+use patchd_core::report::{Assessment, HostFacts, Operation, Report, RunRecord};
 use patchd_core::window::{Window, verdict};
 
 use crate::apt::{self, read_offers};
@@ -148,10 +148,7 @@ fn read_facts(
         kernel: machine.kernel,
         boot_id: machine.boot_id,
         memory_bytes: machine.memory_bytes,
-        needs_reboot: match (reboot.need, old_code.needing_reboot()) {
-            (Tristate::No | Tristate::Unknown(_), Some(because)) => Tristate::Yes(because),
-            (need, _) => need,
-        },
+        needs_reboot: reboot.need_with(&old_code),
         old_code,
         other_patchers: patchers::find(root, inventory),
     };
