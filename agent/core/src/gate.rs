@@ -74,6 +74,19 @@ pub enum Shut {
     HookFailed {
         detail: String,
     },
+    /// The window ends before a reboot would be over for certain.
+    NoTimeToReboot {
+        needed: SignedDuration,
+        left: SignedDuration,
+    },
+    /// One of the operator's own checks before a reboot said no.
+    RebootHookFailed {
+        detail: String,
+    },
+    /// patchd does not reboot this host at all.
+    NeverRebooted {
+        detail: String,
+    },
     /// Root's own rules, as the executor reads them, say no.
     Forbidden {
         detail: String,
@@ -89,7 +102,7 @@ impl Shut {
             Self::NoWindow => "no_window",
             Self::OutsideWindow { .. } => "outside_window",
             Self::Frozen { .. } => "freeze",
-            Self::WontFit { .. } => "wont_fit",
+            Self::WontFit { .. } | Self::NoTimeToReboot { .. } => "wont_fit",
             Self::NoRoom { .. } => "disk",
             Self::NoMemory { .. } => "memory",
             Self::Locked { .. } => "locked",
@@ -98,7 +111,8 @@ impl Shut {
             Self::DatabaseInterrupted { .. } => "database_interrupted",
             Self::ClockUntrusted { .. } => "clock_untrusted",
             Self::AssessmentIncomplete { .. } => "assessment_incomplete",
-            Self::HookFailed { .. } => "hook_failed",
+            Self::HookFailed { .. } | Self::RebootHookFailed { .. } => "hook_failed",
+            Self::NeverRebooted { .. } => "never_rebooted",
             Self::Forbidden { .. } => "forbidden",
         }
     }
@@ -128,9 +142,17 @@ impl Shut {
             Self::ClockUntrusted { detail } => format!("the clock can't be trusted: {detail}"),
             Self::AssessmentIncomplete { detail } => format!("the assessment is incomplete: {detail}"),
             Self::HookFailed { detail } => format!("a pre-patch hook said no: {detail}"),
-            Self::NoRoom { detail } | Self::Forbidden { detail } | Self::CloudInit { detail } => {
-                detail.clone()
+            Self::NoTimeToReboot { needed, left } => {
+                let (needed, left) = (needed.as_secs(), left.as_secs().max(0));
+                format!(
+                    "a reboot wants {needed} s (apply.reboot_reserve), and {left} s are left of the window"
+                )
             }
+            Self::RebootHookFailed { detail } => format!("a pre-reboot hook said no: {detail}"),
+            Self::NoRoom { detail }
+            | Self::NeverRebooted { detail }
+            | Self::Forbidden { detail }
+            | Self::CloudInit { detail } => detail.clone(),
         }
     }
 
@@ -179,6 +201,8 @@ pub struct Grant {
 pub struct Observed {
     pub now: Timestamp,
     pub window: Verdict,
+    /// The occurrence that is past its cutoff and not at its end yet: what was begun in it may still end.
+    pub closing: Option<Box<Occurrence>>,
     pub is_paused: bool,
     pub freeze: Option<Freeze>,
     /// Whose word lifts a freeze that would be in force, in a sentence.
@@ -298,6 +322,35 @@ pub fn check(observed: &Observed, assessment: &Assessment) -> Result<Permit, Vec
         }
         _ => Err(shut),
     }
+}
+
+/// Every gate that is shut for a reboot. `begun_at` is when the run's first transaction was started, if it had one.
+///
+/// No grant counts: root's word for a change of packages is none for a reboot, which needs a window. A reboot that ends
+/// what was begun before the cutoff may come after it, as a task of Systems Manager's may; one that is all there is to do
+/// is begun before the cutoff or not at all. Either way the reserve must be left before the window's end.
+pub fn shut_for_reboot(observed: &Observed, database: &[String], begun_at: Option<Timestamp>) -> Vec<Shut> {
+    let mut shut = shut_by_people(observed.is_paused, observed.freeze.as_ref());
+    let is_of = |occurrence: &&Occurrence| {
+        begun_at.is_some_and(|at| occurrence.start <= at && at < occurrence.cutoff)
+    };
+    let occurrence = match &observed.window {
+        Verdict::Open(occurrence) => Some(occurrence),
+        _ => observed.closing.as_deref().filter(is_of),
+    };
+    match occurrence {
+        None => shut.extend(shut_by_window(&observed.window)),
+        Some(occurrence) => {
+            let left = occurrence.end.duration_since(observed.now);
+            if left < observed.reserve || left <= SignedDuration::ZERO {
+                shut.push(Shut::NoTimeToReboot { needed: observed.reserve, left });
+            }
+        }
+    }
+    shut.extend(shut_by_clock(&observed.clock));
+    shut.extend(shut_by_cloud_init(observed.cloud_init.as_deref()));
+    shut.extend(database.first().map(|first| Shut::DatabaseInterrupted { detail: first.clone() }));
+    shut
 }
 
 /// What is left before the cutoff, the reserve taken off.

@@ -105,7 +105,7 @@ pub fn find(inventory: &Inventory, facts: LiveFacts<'_>) -> Pending {
         let of_kernel = || facts.kernels.contains(&package.id).then(|| kernel(facts.running_kernel));
         let asked = || {
             let is_asked = facts.asked.contains(&package.id.name);
-            is_asked.then(|| Cause::Reboot { because: "it asked for a reboot when it was installed".into() })
+            is_asked.then(|| reboot("it asked for a reboot when it was installed".into()))
         };
         let in_memory = || processes.get(&package.id).map(|processes| of_processes(processes));
         if let Some(reason) = of_kernel().or_else(asked).or_else(in_memory) {
@@ -117,7 +117,7 @@ pub fn find(inventory: &Inventory, facts: LiveFacts<'_>) -> Pending {
 
 fn kernel(running: Option<&str>) -> Cause {
     let running = running.unwrap_or("another");
-    Cause::Reboot { because: format!("kernel {running} runs until then") }
+    reboot(format!("kernel {running} runs until then"))
 }
 
 fn of_processes(processes: &[&OldProcess]) -> Cause {
@@ -128,7 +128,11 @@ fn of_processes(processes: &[&OldProcess]) -> Cause {
     if last_until_reboot.is_empty() {
         return Cause::Restart { processes: named(&names(Remedy::Restart)) };
     }
-    Cause::Reboot { because: format!("{} the code that it replaced", run(&last_until_reboot)) }
+    reboot(format!("{} the code that it replaced", run(&last_until_reboot)))
+}
+
+fn reboot(because: String) -> Cause {
+    Cause::Reboot { because, waits: None }
 }
 
 /// `ssh.service still runs`, `a, b and 3 more still run`.

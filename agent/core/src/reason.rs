@@ -44,8 +44,8 @@ pub enum Cause {
     Shut(Shut),
     /// Nothing stands in its way: the next step of a run takes it.
     Ready,
-    /// It is installed, and runs after a reboot.
-    Reboot { because: String },
+    /// It is installed, and runs after a reboot. `waits` is why a run did not have the host rebooted.
+    Reboot { because: String, waits: Option<String> },
     /// It is installed, and runs once these were started again.
     Restart { processes: String },
 }
@@ -98,7 +98,10 @@ impl Cause {
             Self::Failed { run: None, detail } => format!("the last run could not install it: {detail}"),
             Self::Shut(shut) => shut.sentence(),
             Self::Ready => "will be installed by the next step of the run".into(),
-            Self::Reboot { because } => format!("it runs after a reboot: {because}"),
+            Self::Reboot { because, waits: None } => format!("it runs after a reboot: {because}"),
+            Self::Reboot { because, waits: Some(waits) } => {
+                format!("it runs after a reboot: {because}; the reboot waits: {waits}")
+            }
             Self::Restart { processes } => format!("{processes} must be restarted to run it"),
         }
     }

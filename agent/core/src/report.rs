@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::baseline::ruling::Origin;
 use crate::compliance::{self, Judgement, PatchState};
+use crate::gate::Shut;
 use crate::inventory::Inventory;
 use crate::offer::Offers;
 use crate::os::OsRelease;
@@ -148,6 +149,45 @@ pub struct Setback {
     pub reason: Reason,
 }
 
+/// A host's wish for a reboot at the end of a run, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboot {
+    /// Why the host asks.
+    pub because: String,
+    /// The packages that run only after it, with their versions.
+    pub packages: Vec<String>,
+    pub outcome: RebootOutcome,
+}
+
+/// What became of a reboot. Only another boot's id is proof that one took place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RebootOutcome {
+    Done {
+        asked_at: Timestamp,
+        /// When the run went on in the boot after it.
+        seen_at: Timestamp,
+        boot_before: String,
+        boot_after: String,
+    },
+    /// It was not asked for, or was refused: this stood in the way. Never empty.
+    Waits { gates: Vec<Shut> },
+    /// It was asked for, and the host did not go down.
+    Missed { asked_at: Timestamp, detail: String },
+}
+
+impl Reboot {
+    /// Why the host still waits for it, if it does.
+    pub fn waits(&self) -> Option<String> {
+        match &self.outcome {
+            RebootOutcome::Done { .. } => None,
+            RebootOutcome::Waits { gates } => {
+                Some(gates.iter().map(Shut::sentence).collect::<Vec<_>>().join("; "))
+            }
+            RebootOutcome::Missed { detail, .. } => Some(detail.clone()),
+        }
+    }
+}
+
 /// What an apply run adds to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
@@ -163,6 +203,8 @@ pub struct RunRecord {
     pub notes: Vec<String>,
     /// Configuration files that were left beside the ones in use.
     pub left_files: Vec<String>,
+    /// Absent where the host did not ask for one, or nobody could tell.
+    pub reboot: Option<Box<Reboot>>,
 }
 
 impl RunRecord {
@@ -176,12 +218,14 @@ impl RunRecord {
             waiting: Vec::new(),
             notes: Vec::new(),
             left_files: Vec::new(),
+            reboot: None,
         }
     }
 
     /// Whether anything was done to the host: then nothing else can tell of it later.
     pub fn tells_of_changes(&self) -> bool {
-        !self.transactions.is_empty()
+        let is_done = |reboot: &Reboot| matches!(reboot.outcome, RebootOutcome::Done { .. });
+        !self.transactions.is_empty() || self.reboot.as_deref().is_some_and(is_done)
     }
 }
 
@@ -260,6 +304,12 @@ impl Report {
         for update in self.judgement.updates.iter_mut().filter(|update| update.approved.is_some()) {
             if let Some(reason) = told(&update.package, &update.reason) {
                 update.reason = reason;
+            }
+        }
+        let waits = record.reboot.as_deref().and_then(Reboot::waits);
+        for reason in self.judgement.items.iter_mut().filter_map(|item| item.reason.as_mut()) {
+            if let Cause::Reboot { waits: told, .. } = &mut reason.cause {
+                told.clone_from(&waits);
             }
         }
         let not_applicable = self.judgement.counts.not_applicable;

@@ -30,6 +30,9 @@ pub fn deadline(effect: &Effect) -> Duration {
         Effect::Assess { .. } | Effect::Simulate { .. } => 10,
         Effect::Apply(_) | Effect::Repair { .. } | Effect::RepairLater { .. } => 6 * 60,
         Effect::RunHooks { .. } => 60,
+        Effect::WeighReboot | Effect::Reboot { .. } => 15,
+        // A little more than a host may take to go down.
+        Effect::AwaitReboot { .. } => 25,
         // The executor stays with the question for `RECALL_WAIT`.
         Effect::Recall { .. } | Effect::RecallLater { .. } => 5,
         // It is tried again for as long, until the disk takes it.

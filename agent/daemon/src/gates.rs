@@ -31,6 +31,7 @@ impl Moment<'_> {
         Observed {
             now,
             window: window::verdict(&settings.windows, now),
+            closing: window::closing(&settings.windows, now).map(Box::new),
             is_paused,
             freeze: settings.frozen(now),
             lifted: settings.lifted(now),

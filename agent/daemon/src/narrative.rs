@@ -3,9 +3,9 @@
 //! It decides nothing, and no program goes by these words: for those there are phases, codes and documents.
 
 use patchd_core::gate::{Observed, Shut, shut_by_lock};
-use patchd_core::report::Assessment;
+use patchd_core::report::{Assessment, Reboot, RebootOutcome};
 use patchd_core::run::event::{
-    Event, Findings, Installed, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
+    Event, Findings, Installed, RebootView, Recall, RefreshOutcome, Refusal, Simulation, TransactionEnd,
 };
 use patchd_core::run::{Outcome, Phase, Progress, Purpose, RunState, Underway};
 use patchd_protocol::control::events::PackageCounts;
@@ -31,6 +31,7 @@ pub fn phase(phase: &Phase) -> RunPhase {
         Phase::Mending { .. } | Phase::Repairing { .. } => RunPhase::Repairing,
         Phase::ReadingBack { .. } => RunPhase::ReadingBack,
         Phase::Finishing { .. } => RunPhase::Finishing,
+        Phase::Weighing(_) | Phase::PreparingReboot(_) | Phase::Rebooting { .. } => RunPhase::Rebooting,
         Phase::Reporting { .. } => RunPhase::Reporting,
         Phase::Concluded { .. } => RunPhase::Concluded,
     }
@@ -91,6 +92,12 @@ pub fn sentence(event: &Event, after: &RunState) -> String {
         Event::Repaired(end) if end.database.is_empty() => "the package database is whole".into(),
         Event::Repaired(end) => with_first("the repair could not mend everything", &end.database),
         Event::ReadBack(installed) => read_back(installed, phase),
+        Event::RebootWeighed(view) => weighed(view, phase),
+        Event::RebootAsked => "systemd was asked to reboot the host, which is about to go down".into(),
+        Event::BootSeen(seen) => match rebooted(phase) {
+            Some(Reboot { outcome: RebootOutcome::Done { .. }, .. }) => "the host was rebooted".into(),
+            _ => format!("the host was not rebooted: {}", seen.detail),
+        },
         Event::Reported => "the report is written".into(),
         Event::Refused(refusal) => refused(refusal, phase),
         Event::Lost { detail } => format!("there was no answer: {detail}"),
@@ -175,6 +182,34 @@ fn gates_seen(observed: &Observed, phase: &Phase) -> String {
             }
         }
     }
+}
+
+/// What the record of a run says of the reboot, once it is over.
+fn rebooted(phase: &Phase) -> Option<&Reboot> {
+    match phase {
+        Phase::Reporting { result: Some(result), .. }
+        | Phase::Assessing { purpose: Purpose::Final(result), .. } => result.record.reboot.as_deref(),
+        _ => None,
+    }
+}
+
+fn weighed(view: &RebootView, phase: &Phase) -> String {
+    let ask = match view {
+        RebootView::NotAsked => return "the host asks for no reboot".into(),
+        RebootView::Unknown { because } => {
+            return format!("whether the host asks for a reboot can't be told: {because}");
+        }
+        RebootView::Asked(ask) => ask,
+    };
+    let then = match (phase, rebooted(phase).and_then(Reboot::waits)) {
+        (_, Some(waits)) => format!("it waits: {waits}"),
+        (Phase::Weighing(_), None) => {
+            let lock = shut_by_lock(&ask.observed);
+            lock.map_or_else(|| "looking again".into(), |lock| format!("waiting: {}", lock.sentence()))
+        }
+        _ => "every gate is open for it".into(),
+    };
+    format!("the host asks for a reboot ({}); {then}", ask.because)
 }
 
 fn begun(Underway { progress, work, .. }: &Underway) -> String {

@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub splay: SignedDuration,
     /// What an apply will take, a reboot included, as far as that is known before it is planned.
     pub needed: Option<SignedDuration>,
+    /// Whether the host asked for a reboot when it was last looked at, and policy lets it have one.
+    pub asks_for_reboot: bool,
 }
 
 impl Facts<'_> {
@@ -113,7 +115,7 @@ pub fn next_apply(
     }
     let is_known = facts.last_end.is_some_and(|last| occurrence.start <= last);
     match attempts {
-        Attempts { count: 0, .. } if is_known && missing == 0 => Apply::No,
+        Attempts { count: 0, .. } if is_known && missing == 0 && !facts.asks_for_reboot => Apply::No,
         Attempts { count: 0, .. } => Apply::Due,
         // What somebody stopped stays stopped until the next window.
         Attempts { last: Some(LastAttempt { was_stopped: true, .. }), .. } => Apply::No,
@@ -148,6 +150,7 @@ mod tests {
             last_end: last_end.map(at),
             splay: SignedDuration::from_mins(15),
             needed: None,
+            asks_for_reboot: false,
         }
     }
 
@@ -220,6 +223,15 @@ mod tests {
             check_apply(&tried(1, verdict), 3, "2026-11-23T11:31:00Z", Apply::No);
         }
         check_apply(&Attempts { count: 1, last: None }, 3, "2026-11-23T11:31:00Z", Apply::No);
+    }
+
+    #[test]
+    fn a_host_that_asks_for_a_reboot_gets_a_run_although_nothing_is_missing() {
+        let asking = Facts { asks_for_reboot: true, ..facts(Some("2026-11-23T10:05:00Z")) };
+        let open = Verdict::Open(occurrence());
+        let next = |attempts: &Attempts| next_apply(&asking, &open, attempts, 0, at("2026-11-23T10:31:00Z"));
+        assert_eq!(next(&Attempts::default()), Apply::Due);
+        assert_eq!(next(&tried(1, RunOutcome::Succeeded)), Apply::No, "once in each window");
     }
 
     #[test]

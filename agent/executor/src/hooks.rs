@@ -1,4 +1,4 @@
-//! The operator's own programs before and after patching: `/etc/patchd/hooks/{pre-patch,post-patch}.d/*`, in the order of
+//! The operator's own programs before and after patching, and before a reboot: `/etc/patchd/hooks/{pre-patch,post-patch,pre-reboot}.d/*`, in the order of
 //! their names.
 //!
 //! They run as root, so only what nobody but root can have put there runs: all of a stage is looked at before the first
@@ -23,7 +23,7 @@ use crate::record;
 use crate::refusal::Stop;
 use crate::repair::by_policy;
 use crate::verbs::{Executor, Progress, output};
-use crate::{log, text};
+use crate::{log, reboot, text};
 
 const DIRECTORY: &str = "etc/patchd/hooks";
 
@@ -67,7 +67,7 @@ pub(crate) fn run(
             continue;
         }
         failed.get_or_insert(code);
-        if order.stage == HookStage::PrePatch {
+        if order.stage != HookStage::PostPatch {
             break;
         }
     }
@@ -100,13 +100,17 @@ fn known(executor: &Executor, order: Order<'_>) -> Result<Option<TransactionReco
     Ok(Some(record))
 }
 
-/// Hooks come with changes: they need what those need. What the ones before have begun, the ones after may end, once.
+/// Hooks come with changes, or with a reboot: they need what those need. What the ones before have begun, the ones after
+/// may end, once.
 fn permission(executor: &Executor, order: Order<'_>) -> Result<String, Stop> {
+    if order.stage == HookStage::PreReboot {
+        return reboot::permission(executor, order.run);
+    }
     by_policy(executor).or_else(|stop| match order.stage {
         HookStage::PostPatch if has_begun(&executor.records.all(), order.run) => {
             Ok(format!("the run {} has begun", order.run))
         }
-        HookStage::PrePatch | HookStage::PostPatch => Err(stop),
+        HookStage::PrePatch | HookStage::PostPatch | HookStage::PreReboot => Err(stop),
     })
 }
 

@@ -18,6 +18,7 @@ mod plan_check;
 mod policy;
 mod progress;
 mod read_back;
+mod reboot;
 mod record;
 mod refusal;
 mod repair;
@@ -44,6 +45,7 @@ use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
+use crate::reboot::Reboots;
 use crate::record::Records;
 use crate::serve::{Server, Socket};
 use crate::verbs::Executor;
@@ -102,6 +104,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         dpkg: Dpkg::new(Path::new(PROGRAMS)),
         records,
         grants: Grants::open(&arguments.state, owner)?,
+        reboots: Reboots::new(Path::new(PROGRAMS), &arguments.state, patchd_host::machine::boot_id),
         now: clock::now,
         stopping: AtomicBool::new(false),
         clock: patchd_host::clock::synchronisation,

@@ -2,14 +2,14 @@
 //!
 //! A change rests on an open window or on a grant. It says nothing of what is installed, and waits for nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use patchd_core::gate::{self, Freeze, Permission};
 use patchd_core::plan::Plan;
-use patchd_core::window::{Occurrence, Verdict, verdict};
+use patchd_core::window::{Occurrence, Verdict, closing, verdict};
 use patchd_host::clock::Synchronisation;
 use patchd_host::config_files;
 use patchd_host::root::Root;
-use patchd_protocol::config::{ApplySettings, Settings};
+use patchd_protocol::config::{ApplySettings, RebootPolicy, Settings};
 use patchd_protocol::executor::RefusalCode;
 
 use crate::grant::Grant;
@@ -87,6 +87,39 @@ impl Rules {
         let occurrence = self.open_window(now)?;
         self.check_freeze(now)?;
         self.check_clock(clock)?;
+        Ok(occurrence)
+    }
+
+    /// The window in which the host may be rebooted at `now`, with what a reboot takes left of it. No grant counts.
+    ///
+    /// What was begun before the cutoff, at `begun_at`, may be ended by one after it.
+    pub(crate) fn reboot(
+        &self,
+        now: Timestamp,
+        clock: &Synchronisation,
+        begun_at: Option<Timestamp>,
+    ) -> Result<Occurrence, Stop> {
+        if self.settings.reboot.policy == RebootPolicy::Never {
+            let message = "reboot.policy is never: patchd reboots nothing here";
+            return Err(Stop::refused(RefusalCode::NeverRebooted, message));
+        }
+        let is_of = |one: &Occurrence| begun_at.is_some_and(|at| one.start <= at && at < one.cutoff);
+        let closing = || closing(&self.settings.windows, now).filter(is_of);
+        let occurrence = self.open_window(now).or_else(|stop| closing().ok_or(stop))?;
+        self.check_freeze(now)?;
+        self.check_clock(clock)?;
+        let left = occurrence.end.duration_since(now);
+        let reserve =
+            SignedDuration::try_from(self.settings.apply.reboot_reserve).unwrap_or(SignedDuration::MAX);
+        if left <= SignedDuration::ZERO || left < reserve {
+            let message = format!(
+                "the window {:?} ends at {:.0}, and a reboot wants {} s (apply.reboot_reserve) before that",
+                occurrence.name,
+                occurrence.end,
+                reserve.as_secs()
+            );
+            return Err(Stop::refused(RefusalCode::OutsideWindow, message));
+        }
         Ok(occurrence)
     }
 
@@ -231,6 +264,45 @@ mod tests {
         let Stop::Refused(refusal) = &refused else { panic!("{refused:?}") };
         assert_eq!(refusal.code, expected, "{}", refusal.message);
         assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
+
+    #[test]
+    fn a_reboot_needs_a_window_and_its_reserve_of_it() {
+        let reboot = |config: &str, now: &str, begun_at: Option<&str>| {
+            let begun_at = begun_at.map(|at| at.parse().unwrap());
+            let rules = Site::new(config).policy.read()?;
+            rules.reboot(now.parse().unwrap(), &Synchronisation::Synchronised, begun_at).map(|open| open.name)
+        };
+        // From 02:00 to 05:00, with its cutoff at 04:00.
+        assert_eq!(reboot(WEEKLY, "2026-11-29T02:00:00Z", None).as_deref(), Ok("weekly"));
+        let late = "2026-11-29T04:30:00Z";
+        check_refused(reboot(WEEKLY, late, None), RefusalCode::OutsideWindow, "no window is open");
+        assert_eq!(reboot(WEEKLY, late, Some("2026-11-29T03:59:59Z")).as_deref(), Ok("weekly"));
+        for at in ["2026-11-29T04:00:00Z", "2026-11-29T01:59:59Z", "2026-11-22T03:00:00Z"] {
+            check_refused(reboot(WEEKLY, late, Some(at)), RefusalCode::OutsideWindow, "no window is open");
+        }
+        let begun = Some("2026-11-29T03:00:00Z");
+        assert_eq!(reboot(WEEKLY, "2026-11-29T04:55:00Z", begun).as_deref(), Ok("weekly"));
+        let wants = "ends at 2026-11-29T05:00:00Z, and a reboot wants 300 s";
+        check_refused(reboot(WEEKLY, "2026-11-29T04:55:01Z", begun), RefusalCode::OutsideWindow, wants);
+        check_refused(
+            reboot(WEEKLY, "2026-11-29T05:00:00Z", begun),
+            RefusalCode::OutsideWindow,
+            "no window is open",
+        );
+        check_refused(reboot("", IN_WINDOW, begun), RefusalCode::NoWindow, "no window is configured");
+        let never = format!("[reboot]\npolicy = \"never\"\n{WEEKLY}");
+        check_refused(reboot(&never, IN_WINDOW, begun), RefusalCode::NeverRebooted, "reboot.policy is never");
+        let freeze = "[[freeze]]\nname = \"f\"\nfrom = 2026-11-28T00:00:00Z\nuntil = 2026-11-29T03:00:00Z\n\
+                      reason = \"trade fair\"\n";
+        check_refused(
+            reboot(&format!("{WEEKLY}{freeze}"), IN_WINDOW, begun),
+            RefusalCode::Frozen,
+            "trade fair",
+        );
+        let rules = Site::new(WEEKLY).policy.read().unwrap();
+        let unsure = rules.reboot(IN_WINDOW.parse().unwrap(), &Synchronisation::Unsynchronised, None);
+        check_refused(unsure, RefusalCode::Clock, "not synchronised");
     }
 
     const IN_WINDOW: &str = "2026-11-29T02:00:00Z";

@@ -24,6 +24,7 @@ use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::observe::{observe, old_code};
 use crate::policy::Policy;
+use crate::reboot::{self, Reboots};
 use crate::record::{Held, Records};
 use crate::refusal::Stop;
 use crate::repair::repair;
@@ -46,6 +47,7 @@ pub(crate) struct Executor {
     pub(crate) dpkg: Dpkg,
     pub(crate) grants: Grants,
     pub(crate) inhibitors: Inhibitors,
+    pub(crate) reboots: Reboots,
     pub(crate) now: fn() -> Timestamp,
     /// Whether somebody keeps the time right.
     pub(crate) clock: fn() -> Synchronisation,
@@ -72,9 +74,11 @@ impl Executor {
         !self.stopping.load(Ordering::Relaxed) && (peer.is_there)()
     }
 
-    /// The right to use apt.
+    /// The right to use apt. There is none on a host that is about to go down.
     pub(crate) fn hold(&self, purpose: &str) -> Result<Held, Stop> {
-        Ok(self.records.lock(purpose)?)
+        let held = self.records.lock(purpose)?;
+        self.reboots.check_up((self.now)())?;
+        Ok(held)
     }
 }
 
@@ -104,24 +108,7 @@ fn carry_out(
 ) -> Result<Reply, Stop> {
     check_id("run", &request.run)?;
     match &request.verb {
-        Verb::Refresh { transaction } => {
-            check_id("transaction", transaction)?;
-            let _held = executor.hold(&format!("refresh {transaction}"))?;
-            let mut notes = Vec::new();
-            wait::until_free(
-                executor,
-                Guarded::Lists,
-                REFRESH_LOCK_WAIT,
-                peer.is_there,
-                progress,
-                &mut notes,
-            )?;
-            let refreshed = executor
-                .apt
-                .refresh(&|| executor.is_wanted(peer), progress)
-                .map_err(|error| Stop::failed(&error))?;
-            Ok(Reply::Refreshed(refreshed))
-        }
+        Verb::Refresh { transaction } => refresh(executor, transaction, peer, progress),
         Verb::Simulate { plan } => simulate(executor, &check_plan(plan)?, &request.run),
         Verb::Apply { transaction, plan, digest: claimed, estimate_seconds, grant } => {
             check_id("transaction", transaction)?;
@@ -171,7 +158,27 @@ fn carry_out(
             let order = hooks::Order { run: &request.run, id: transaction, stage: *stage };
             hooks::run(executor, order, progress).map(Reply::Done)
         }
+        Verb::Reboot { transaction, boot_id } => {
+            check_id("transaction", transaction)?;
+            let order = reboot::Order { run: &request.run, id: transaction, boot_id, peer };
+            reboot::reboot(executor, &order, progress).map(Reply::Done)
+        }
     }
+}
+
+fn refresh(
+    executor: &Executor,
+    transaction: &str,
+    peer: &Peer<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Reply, Stop> {
+    check_id("transaction", transaction)?;
+    let _held = executor.hold(&format!("refresh {transaction}"))?;
+    let mut notes = Vec::new();
+    wait::until_free(executor, Guarded::Lists, REFRESH_LOCK_WAIT, peer.is_there, progress, &mut notes)?;
+    let refreshed =
+        executor.apt.refresh(&|| executor.is_wanted(peer), progress).map_err(|error| Stop::failed(&error))?;
+    Ok(Reply::Refreshed(refreshed))
 }
 
 fn simulate(executor: &Executor, plan: &Plan, run: &str) -> Result<Reply, Stop> {
@@ -254,5 +261,7 @@ fn check_package(package: &PackageWire) -> Result<(), Stop> {
     Ok(())
 }
 
+#[cfg(test)]
+mod reboot_tests;
 #[cfg(test)]
 mod tests;

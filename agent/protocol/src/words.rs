@@ -175,6 +175,7 @@ open_words! {
         ClockUntrusted = "clock_untrusted",
         AssessmentIncomplete = "assessment_incomplete",
         HookFailed = "hook_failed",
+        NeverRebooted = "never_rebooted",
         Forbidden = "forbidden",
         Ready = "ready",
         Reboot = "reboot",
@@ -205,6 +206,15 @@ open_words! {
     MethodNameWire {
         Native = "native",
         AskedPackageManager = "asked_package_manager",
+    }
+}
+
+open_words! {
+    /// What became of the reboot that a host asked for at the end of a run.
+    RebootOutcomeWire {
+        Done = "done",
+        Waits = "waits",
+        Missed = "missed",
     }
 }
 
@@ -392,6 +402,9 @@ mod tests {
             Shut::ClockUntrusted { detail: detail() },
             Shut::AssessmentIncomplete { detail: detail() },
             Shut::HookFailed { detail: detail() },
+            Shut::NoTimeToReboot { needed: SignedDuration::ZERO, left: SignedDuration::ZERO },
+            Shut::RebootHookFailed { detail: detail() },
+            Shut::NeverRebooted { detail: detail() },
             Shut::Forbidden { detail: detail() },
         ];
         let others = [
@@ -408,7 +421,7 @@ mod tests {
             Cause::RemovalRequired { packages: vec![] },
             Cause::Failed { run: None, detail: detail() },
             Cause::Ready,
-            Cause::Reboot { because: detail() },
+            Cause::Reboot { because: detail(), waits: None },
             Cause::Restart { processes: detail() },
         ];
         shut.into_iter().map(Cause::Shut).chain(others).collect()

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use patchd_protocol::control::{GateWire, RunDocument};
 use patchd_protocol::report::native::{
-    ChangeWire, ReportDocument, RunWire, SetbackWire, TransactionKindWire, TransactionWire,
+    ChangeWire, RebootWire, ReportDocument, RunWire, SetbackWire, TransactionKindWire, TransactionWire,
 };
+
+use patchd_protocol::words::RebootOutcomeWire;
 
 use super::report::usual_architecture;
 use super::run::{change_table, gate_lines, gate_text, outcome_line};
@@ -85,6 +87,7 @@ pub(crate) fn beside(run: &RunWire, view: &View) -> Vec<Line> {
     let mut lines = setbacks("Failed", Style::Bad, &run.failed, view);
     lines.extend(setbacks("Not tried, and waits", Style::Doubtful, &run.waiting, view));
     lines.extend(run.transactions.iter().filter(|it| is_notable(it)).flat_map(|it| besides(it, view)));
+    lines.extend(run.reboot.iter().flat_map(|reboot| reboot_lines(reboot, view)));
     let mut list = |heading: &str, items: &[String]| {
         if !items.is_empty() {
             lines.extend([Line::empty(), Line::styled(Style::Heading, heading)]);
@@ -93,6 +96,26 @@ pub(crate) fn beside(run: &RunWire, view: &View) -> Vec<Line> {
     };
     list("Configuration files left beside those in use: compare them, then remove them", &run.left_files);
     list("Notes", &run.notes);
+    lines
+}
+
+/// The reboot that the host asked for at the end.
+fn reboot_lines(reboot: &RebootWire, view: &View) -> Vec<Line> {
+    let detail = reboot.detail.as_deref().unwrap_or("nobody knows why");
+    let (style, heading, text) = match &reboot.outcome {
+        RebootOutcomeWire::Done => {
+            let when = reboot.seen_at.map(|at| view.when(at)).unwrap_or_default();
+            (Style::Heading, "Rebooted", format!("{}; the run went on at {when}", reboot.because))
+        }
+        RebootOutcomeWire::Missed => {
+            (Style::Bad, "Not rebooted, although it was asked for", format!("{}: {detail}", reboot.because))
+        }
+        RebootOutcomeWire::Waits | RebootOutcomeWire::Other(_) => {
+            (Style::Doubtful, "The reboot waits", format!("{}: {detail}", reboot.because))
+        }
+    };
+    let mut lines = vec![Line::empty(), Line::styled(style, heading)];
+    lines.extend(wrapped("  - ", &text, view.width));
     lines
 }
 

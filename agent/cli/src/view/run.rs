@@ -279,6 +279,7 @@ pub(crate) fn phase_words(phase: RunPhase) -> &'static str {
         RunPhase::Repairing => "repairing the package database",
         RunPhase::ReadingBack => "reading back",
         RunPhase::Finishing => "running the post-patch hooks",
+        RunPhase::Rebooting => "seeing to the reboot",
         RunPhase::Reporting => "writing the report",
         RunPhase::Concluded => "concluded",
     }
@@ -373,6 +374,7 @@ mod tests {
                 finished_at: "2026-11-23T09:00:00Z".parse().unwrap(),
                 assessment: AssessmentWire::Complete,
                 summary: sample::report().summary,
+                needs_reboot: None,
                 key: None,
             }),
             next_scan_at: None,

@@ -15,6 +15,7 @@ fn observed() -> Observed {
     Observed {
         now: at(10),
         window: open(),
+        closing: None,
         is_paused: false,
         freeze: None,
         lifted: None,

@@ -4,7 +4,9 @@
 use super::event::{Effect, Event, Installed, Recall, Refusal, Stage, TransactionEnd, Work};
 use super::progress::{Hooks, Progress};
 use super::step::Moved;
-use super::{ApplyResult, Ending, IllegalTransition, MAX_RECALLS, Phase, RunState, Underway, Wish, record};
+use super::{
+    ApplyResult, Closing, Ending, IllegalTransition, MAX_RECALLS, Phase, RunState, Underway, Wish, record,
+};
 use crate::gate::{self, Observed, Permission, Shut};
 use crate::report::{RunVerdict, TransactionKind};
 
@@ -215,14 +217,14 @@ impl RunState {
         self.enter(Phase::Finishing { progress: Box::new(progress), gates })
     }
 
-    /// Makes the record of all that was done, and has the host looked at for the report.
+    /// Makes the record of all that was done. What is left is a reboot, and a look at the host for the report.
     pub(super) fn close(self, progress: &Progress, gates: Vec<Shut>) -> Moved {
         let record = record::of_progress(progress, &gates, self.mended.clone());
-        self.assess_again(progress.refresh.clone(), ApplyResult { record, gates })
+        self.weigh(Closing::of_changes(progress.refresh.clone(), ApplyResult { record, gates }))
     }
 }
 
-fn last_words(end: &TransactionEnd) -> String {
+pub(super) fn last_words(end: &TransactionEnd) -> String {
     end.output_tail.last().cloned().unwrap_or_else(|| match end.exit_code {
         Some(code) => format!("it ended with {code} and said nothing"),
         None => "it was cut".into(),

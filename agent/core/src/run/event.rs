@@ -35,6 +35,12 @@ pub enum Effect {
     RepairLater { transaction: String },
     /// Ask which versions of these packages are installed now.
     ReadBack { packages: Vec<PackageId> },
+    /// Look whether the host asks for a reboot, and if it does at everything that stands in its way.
+    WeighReboot,
+    /// Have the host rebooted. Asked for at most once in a run: a crash is answered by `AwaitReboot`.
+    Reboot { transaction: String, boot_id: String },
+    /// Say which boot is under way, as soon as it is another one than this or will not become another one any more.
+    AwaitReboot { transaction: String, boot_id: String },
     /// Write the report of the last assessment, with what was changed.
     Report { record: Option<RunRecord> },
 }
@@ -54,6 +60,7 @@ pub struct Work {
 pub enum Stage {
     PrePatch,
     PostPatch,
+    PreReboot,
 }
 
 impl Effect {
@@ -71,6 +78,9 @@ impl Effect {
             Self::Repair { .. } => "repair",
             Self::RepairLater { .. } => "repair_later",
             Self::ReadBack { .. } => "read_back",
+            Self::WeighReboot => "weigh_reboot",
+            Self::Reboot { .. } => "reboot",
+            Self::AwaitReboot { .. } => "await_reboot",
             Self::Report { .. } => "report",
         }
     }
@@ -90,6 +100,10 @@ pub enum Event {
     Recalled(Recall),
     Repaired(TransactionEnd),
     ReadBack(Vec<Installed>),
+    RebootWeighed(RebootView),
+    /// The executor has asked for the reboot: the host is about to go down.
+    RebootAsked,
+    BootSeen(BootSeen),
     /// The report is on disk.
     Reported,
     /// The executor would or could not, and changed nothing.
@@ -120,6 +134,9 @@ impl Event {
             Self::Recalled(_) => "recalled",
             Self::Repaired(_) => "repaired",
             Self::ReadBack(_) => "read_back",
+            Self::RebootWeighed(_) => "reboot_weighed",
+            Self::RebootAsked => "reboot_asked",
+            Self::BootSeen(_) => "boot_seen",
             Self::Reported => "reported",
             Self::Refused(_) => "refused",
             Self::Lost { .. } => "lost",
@@ -242,4 +259,36 @@ pub struct Installed {
     pub version: Option<Version>,
     /// Whether it is unpacked and configured, and no part of it waits for repair.
     pub is_sound: bool,
+}
+
+/// Whether the host asks for a reboot. "Cannot tell" is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RebootView {
+    NotAsked,
+    Unknown { because: String },
+    Asked(Box<RebootAsk>),
+}
+
+/// A host's wish for a reboot, and what the gates look at before one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebootAsk {
+    pub because: String,
+    /// The packages that run only after it, with their versions.
+    pub packages: Vec<String>,
+    /// The boot that is under way; without it nobody could tell whether a reboot took place.
+    pub boot_id: Option<String>,
+    pub observed: Observed,
+    /// What is wrong with the package database.
+    pub database: Vec<String>,
+    /// Why this host is not rebooted by patchd at all, if policy or the way in which it runs says so.
+    pub never: Option<String>,
+}
+
+/// Which boot is under way after a reboot was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootSeen {
+    pub at: Timestamp,
+    pub boot_id: Option<String>,
+    /// Why it is the same one still, as far as anybody knows.
+    pub detail: String,
 }

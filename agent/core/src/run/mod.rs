@@ -8,6 +8,7 @@ mod applying;
 mod draft;
 pub mod event;
 mod progress;
+mod rebooting;
 mod record;
 mod step;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use thiserror::Error;
 pub use self::draft::{Draft, LeftOut};
 use self::event::{Effect, Event, RefreshOutcome, TransactionEnd};
 pub use self::progress::{Batch, Hooks, MAX_LOCK_LOOKS, MAX_TRANSACTIONS, Outcome, Progress};
+pub use self::rebooting::{Asked, Closing, MAX_REBOOT_LOOKS};
 use crate::gate::Shut;
 use crate::plan::Plan;
 use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Transaction};
@@ -168,9 +170,18 @@ pub enum Phase {
         progress: Box<Progress>,
         gates: Vec<Shut>,
     },
+    /// What was to be done is done or can't be. Does the host ask for a reboot, and may it have one now?
+    Weighing(Box<Closing>),
+    /// The operator's hooks are run, before the reboot.
+    PreparingReboot(Box<Closing>),
+    /// The reboot was asked for, once. From here on only the id of the present boot tells whether it took place.
+    Rebooting {
+        closing: Box<Closing>,
+        asked: Asked,
+    },
     Reporting {
         refresh: Option<RefreshOutcome>,
-        result: Option<ApplyResult>,
+        result: Option<Box<ApplyResult>>,
     },
     Concluded {
         verdict: RunVerdict,
@@ -188,7 +199,7 @@ pub enum Purpose {
     /// To see what an apply has to do.
     Before,
     /// For the report of an apply whose end is known.
-    Final(ApplyResult),
+    Final(Box<ApplyResult>),
 }
 
 /// A transaction that was asked for: from here on something may have changed.
@@ -233,6 +244,7 @@ impl Phase {
             Self::Mending { .. } | Self::Repairing { .. } => "repairing",
             Self::ReadingBack { .. } => "reading_back",
             Self::Finishing { .. } => "finishing",
+            Self::Weighing(_) | Self::PreparingReboot(_) | Self::Rebooting { .. } => "rebooting",
             Self::Reporting { .. } => "reporting",
             Self::Concluded { .. } => "concluded",
         }
@@ -254,6 +266,9 @@ impl Phase {
             | Self::Repairing { .. }
             | Self::ReadingBack { .. }
             | Self::Finishing { .. }
+            | Self::Weighing(_)
+            | Self::PreparingReboot(_)
+            | Self::Rebooting { .. }
             | Self::Reporting { .. }
             | Self::Concluded { .. } => false,
         }
@@ -291,12 +306,12 @@ impl RunState {
         matches!(self.phase, Phase::Concluded { .. })
     }
 
-    /// Whether a stop request would still keep the run from anything.
+    /// Whether a stop request would still keep the run from anything: at the end, from a reboot.
     pub fn is_stoppable(&self) -> bool {
         !matches!(
             &self.phase,
             Phase::Assessing { purpose: Purpose::Final(_), .. }
-                | Phase::Finishing { .. }
+                | Phase::Rebooting { .. }
                 | Phase::Reporting { .. }
                 | Phase::Concluded { .. }
         )

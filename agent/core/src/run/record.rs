@@ -119,6 +119,7 @@ pub(super) fn of_progress(progress: &Progress, gates: &[Shut], mended: Option<Tr
         waiting,
         notes: progress.notes.clone(),
         left_files: progress.left_files.clone(),
+        reboot: None,
     }
 }
 

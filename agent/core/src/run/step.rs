@@ -4,8 +4,8 @@
 use super::draft::{Draft, Drafted};
 use super::event::{Effect, Event, Findings, RefreshOutcome, Refusal};
 use super::{
-    ApplyResult, Ending, Hooks, IllegalTransition, LeftOut, MAX_LOST_RECALLS, MAX_RESTARTS, Phase, Progress,
-    Purpose, RefreshPolicy, RunState, Wish, record,
+    ApplyResult, Asked, Closing, Ending, Hooks, IllegalTransition, LeftOut, MAX_LOST_RECALLS, MAX_RESTARTS,
+    Phase, Progress, Purpose, RefreshPolicy, RunState, Wish, record,
 };
 use crate::gate::{self, Observed, Shut};
 use crate::report::{Assessment, Operation, RunRecord, RunVerdict, Setback, TransactionKind};
@@ -49,6 +49,9 @@ impl RunState {
             | Phase::Repairing { .. }
             | Phase::ReadingBack { .. }
             | Phase::Finishing { .. } => return self.effect_of_change(),
+            Phase::Weighing(_) | Phase::PreparingReboot(_) | Phase::Rebooting { .. } => {
+                return self.effect_of_reboot();
+            }
             Phase::Reporting { result, .. } => {
                 Effect::Report { record: result.as_ref().map(|result| result.record.clone()) }
             }
@@ -89,6 +92,16 @@ impl RunState {
                 }
             },
             (Phase::Gating(progress), Event::GatesSeen(observed)) => run.take_gates(progress, &observed),
+            (Phase::Weighing(closing), Event::RebootWeighed(view)) => run.take_reboot_view(closing, view),
+            // An older patchd looked at no reboot, and went on at once.
+            (Phase::Weighing(closing), event @ (Event::Assessed(_) | Event::Reported)) => {
+                return run.end_closing(closing).0.take_answer(event);
+            }
+            (Phase::PreparingReboot(closing), Event::HooksRun(end)) => run.take_pre_reboot(closing, &end),
+            (Phase::Rebooting { closing, asked }, Event::RebootAsked) => run.await_reboot(closing, asked),
+            (Phase::Rebooting { closing, asked }, Event::BootSeen(seen)) => {
+                run.take_boot(closing, asked, seen)
+            }
             (Phase::Reporting { result, .. }, Event::Reported) => run.finish(result),
             (phase, event) => return run.take_answer_to_change(phase, event),
         })
@@ -114,7 +127,7 @@ impl RunState {
 
     /// The lists are what they were, so the outcome of the refresh holds for this look too.
     pub(super) fn assess_again(self, refresh: Option<RefreshOutcome>, result: ApplyResult) -> Moved {
-        self.enter(Phase::Assessing { refresh, purpose: Purpose::Final(result) })
+        self.enter(Phase::Assessing { refresh, purpose: Purpose::Final(Box::new(result)) })
     }
 
     fn take_findings(self, refresh: Option<RefreshOutcome>, purpose: Purpose, findings: Findings) -> Moved {
@@ -198,13 +211,18 @@ impl RunState {
         }
         let transactions = self.mended.iter().cloned().collect();
         let record = RunRecord { transactions, failed, ..RunRecord::of(verdict) };
-        self.enter(Phase::Reporting { refresh, result: Some(ApplyResult { record, gates }) })
+        let result = ApplyResult { record, gates };
+        if result.gates.is_empty() {
+            // What the host asks for from earlier does not hang on what this run found to do.
+            return self.weigh(Closing::of_assessed(refresh, result));
+        }
+        self.enter(Phase::Reporting { refresh, result: Some(Box::new(result)) })
     }
 
-    fn finish(mut self, result: Option<ApplyResult>) -> Moved {
+    fn finish(mut self, result: Option<Box<ApplyResult>>) -> Moved {
         let (verdict, gates) = match result {
             None => (RunVerdict::Succeeded, Vec::new()),
-            Some(ApplyResult { record, gates }) => (record.verdict, gates),
+            Some(result) => (result.record.verdict, result.gates),
         };
         self.phase = Phase::Concluded { verdict, gates, is_reported: true };
         (self, Vec::new())
@@ -265,6 +283,11 @@ impl RunState {
                 progress.notes.push(format!("the post-patch hooks gave no answer: {detail}"));
                 run.close(&progress, gates)
             }
+            Phase::Weighing(closing) => run.lose_weighing(closing, &detail),
+            Phase::PreparingReboot(closing) => {
+                run.wait_with_reboot(closing, Shut::RebootHookFailed { detail })
+            }
+            Phase::Rebooting { closing, asked } => run.lose_reboot(closing, asked, &detail),
             Phase::Reporting { result: None, .. } => {
                 run.conclude(RunVerdict::Failed { detail: format!("no report could be written: {detail}") })
             }
@@ -283,9 +306,15 @@ impl RunState {
             Phase::Planning(draft) => run.refuse(draft.refresh, detail, Vec::new()),
             Phase::Mending { refresh, .. } => run.refuse(refresh, detail, Vec::new()),
             Phase::Applying(underway) => run.take_refused_work(*underway, &refusal),
+            Phase::Rebooting { closing, asked: Asked { is_told: false, .. } } => {
+                run.wait_with_reboot(closing, Shut::Forbidden { detail })
+            }
             phase @ (Phase::MendingGates { .. }
             | Phase::Gating(_)
             | Phase::Preparing(_)
+            | Phase::Weighing(_)
+            | Phase::PreparingReboot(_)
+            | Phase::Rebooting { .. }
             | Phase::Recalling { .. }
             | Phase::ReadingBack { .. }
             | Phase::Finishing { .. }) => return RunState { phase, ..run }.lose(detail),
@@ -316,7 +345,8 @@ impl RunState {
             Phase::Applying(_)
             | Phase::Recalling { .. }
             | Phase::Repairing { .. }
-            | Phase::ReadingBack { .. } => self.restarts = 0,
+            | Phase::ReadingBack { .. }
+            | Phase::Rebooting { .. } => self.restarts = 0,
             _ => self.restarts = self.restarts.saturating_add(1),
         }
         let is_given_up = MAX_RESTARTS < self.restarts;
@@ -336,6 +366,11 @@ impl RunState {
                 run.close(&progress, Vec::new())
             }
             Phase::Finishing { progress, gates } if is_given_up => run.close(&progress, gates),
+            Phase::Weighing(closing) | Phase::PreparingReboot(closing) if is_given_up => {
+                run.leave_reboot(closing)
+            }
+            Phase::Weighing(closing) => run.weigh(closing.after_crash()),
+            Phase::Rebooting { closing, asked } => run.await_reboot(closing, asked),
             // Cut between being taken down and being started.
             Phase::Queued => run.start(),
             Phase::Planning(draft) => run.assess(draft.refresh),
@@ -343,7 +378,7 @@ impl RunState {
             Phase::Gating(progress) if progress.hooks == Hooks::NotBegun => run.assess(progress.refresh),
             Phase::Applying(underway) => run.enter(Phase::Recalling { underway, asked: 0, lost: 0 }),
             Phase::Reporting { refresh, result: None } => run.assess(refresh),
-            Phase::Reporting { refresh, result: Some(result) } => run.assess_again(refresh, result),
+            Phase::Reporting { refresh, result: Some(result) } => run.assess_again(refresh, *result),
             phase => run.enter(phase),
         }
     }

@@ -152,5 +152,15 @@ pub fn verdict(windows: &[Window], now: Timestamp) -> Verdict {
     }
 }
 
+/// The occurrence that is past its cutoff at `now` and has not ended; of several, the one that ends last.
+pub fn closing(windows: &[Window], now: Timestamp) -> Option<Occurrence> {
+    let has_begun = |occurrence: &Occurrence| occurrence.start <= now;
+    windows
+        .iter()
+        .flat_map(|window| window.ends_after(now).take_while(has_begun))
+        .filter(|occurrence| occurrence.cutoff <= now)
+        .max_by_key(|occurrence| occurrence.end)
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use patchd_core::report::Operation;
 use patchd_core::run::event::Event;
 use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, Wish};
 use patchd_core::window::{self, Verdict};
+use patchd_protocol::config::RebootPolicy;
 use patchd_protocol::control::{RunSummary, RunTrigger};
+use patchd_protocol::words::AnswerWire;
 use tokio::time::Instant;
 
 use super::{Active, Agent, JOURNAL_PAUSE, Work};
@@ -113,7 +115,11 @@ impl<H: Host, C: Clock> Agent<H, C> {
             _ => Attempts::default(),
         };
         let missing = self.last_report.as_ref().map_or(0, |report| report.summary.counts.missing_count);
-        let facts = Facts { needed: self.needed(verdict, missing, now).await, ..self.scheduling() };
+        let asked = self.last_report.as_ref().and_then(|report| report.needs_reboot);
+        let may_reboot = self.settings.reboot.policy == RebootPolicy::IfNeeded;
+        let asks_for_reboot = asked == Some(AnswerWire::Yes) && may_reboot;
+        let needed = self.needed(verdict, missing, now).await;
+        let facts = Facts { needed, asks_for_reboot, ..self.scheduling() };
         scheduler::next_apply(&facts, verdict, &attempts, missing, now)
     }
 
@@ -157,6 +163,7 @@ impl<H: Host, C: Clock> Agent<H, C> {
             last_end: self.last_end,
             splay: SignedDuration::try_from(self.settings.apply.splay).unwrap_or(SignedDuration::ZERO),
             needed: None,
+            asks_for_reboot: false,
         }
     }
 

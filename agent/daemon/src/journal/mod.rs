@@ -109,10 +109,16 @@ struct IntentWire {
     transaction: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    boot_id: Option<String>,
 }
 
 impl From<&Effect> for IntentWire {
     fn from(effect: &Effect) -> Self {
+        let boot_id = match effect {
+            Effect::Reboot { boot_id, .. } | Effect::AwaitReboot { boot_id, .. } => Some(boot_id.clone()),
+            _ => None,
+        };
         let (transaction, digest) = match effect {
             Effect::Apply(work) => (Some(work.transaction.clone()), Some(digest(&work.plan))),
             Effect::Refresh { transaction }
@@ -120,15 +126,18 @@ impl From<&Effect> for IntentWire {
             | Effect::Recall { transaction }
             | Effect::RecallLater { transaction }
             | Effect::Repair { transaction }
-            | Effect::RepairLater { transaction } => (Some(transaction.clone()), None),
+            | Effect::RepairLater { transaction }
+            | Effect::Reboot { transaction, .. }
+            | Effect::AwaitReboot { transaction, .. } => (Some(transaction.clone()), None),
             Effect::LookAtGates { plan: Some(plan) } => (None, Some(digest(plan))),
             Effect::Assess { .. }
             | Effect::Simulate { .. }
             | Effect::LookAtGates { plan: None }
             | Effect::ReadBack { .. }
+            | Effect::WeighReboot
             | Effect::Report { .. } => (None, None),
         };
-        Self { transaction, digest }
+        Self { transaction, digest, boot_id }
     }
 }
 

@@ -16,8 +16,8 @@ use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::problem::{Problem, ProblemKind, Weight};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
-    Event, Findings, Installed, Objection, PackageFailure, Proposal, Recall, RefreshOutcome, Refusal,
-    Simulation, TransactionEnd,
+    BootSeen, Event, Findings, Installed, Objection, PackageFailure, Proposal, RebootAsk, RebootView, Recall,
+    RefreshOutcome, Refusal, Simulation, TransactionEnd,
 };
 use patchd_core::run::{Order, RefreshPolicy, RunId, RunState, Wish, step};
 use patchd_core::window::{Occurrence, Verdict};
@@ -104,6 +104,7 @@ fn observed(now: Timestamp) -> Observed {
     let occurrence = Occurrence { start: at(0), cutoff: at(9_000), end: at(9_900), name: "night".into() };
     Observed {
         now,
+        closing: Some(Box::new(occurrence.clone())),
         window: Verdict::Open(occurrence),
         is_paused: false,
         freeze: None,
@@ -155,6 +156,39 @@ fn story() -> Vec<Event> {
         Event::Repaired(end(0)),
         Event::ReadBack(changes().into_iter().map(installed).collect()),
         Event::HooksRun(end(0)),
+        Event::RebootWeighed(RebootView::Asked(Box::new(reboot_ask()))),
+        Event::Restarted,
+        Event::Assessed(Findings { assessment: Assessment::Complete, proposal: None }),
+        Event::Reported,
+    ]
+}
+
+fn reboot_ask() -> RebootAsk {
+    RebootAsk {
+        because: "libc6 asked for it".into(),
+        packages: vec!["libc6=2.36-9".into()],
+        boot_id: Some("boot-1".into()),
+        observed: observed(at(20)),
+        database: vec!["openssl is half configured".into()],
+        never: Some("reboot.policy is never: patchd reboots nothing here".into()),
+    }
+}
+
+/// A run that has the host rebooted, and is cut by it.
+fn reboot_story() -> Vec<Event> {
+    let ask = RebootAsk { database: vec![], never: None, ..reboot_ask() };
+    let weighed = || Event::RebootWeighed(RebootView::Asked(Box::new(ask.clone())));
+    let seen = BootSeen { at: at(99), boot_id: Some("boot-2".into()), detail: String::new() };
+    vec![
+        Event::Started,
+        Event::Refreshed(RefreshOutcome::Fetched),
+        Event::Assessed(Findings { assessment: Assessment::Complete, proposal: None }),
+        weighed(),
+        Event::HooksRun(end(0)),
+        weighed(),
+        Event::RebootAsked,
+        Event::Restarted,
+        Event::BootSeen(seen),
         Event::Assessed(Findings { assessment: Assessment::Complete, proposal: None }),
         Event::Reported,
     ]
@@ -197,10 +231,12 @@ fn unfinished(path: &Path) -> Option<RunState> {
 #[test]
 fn a_run_is_what_its_events_made_of_it() {
     let (_directory, path) = directory();
-    for length in 0..=story().len() {
-        let place = path.with_file_name(format!("{length}.sqlite"));
+    let lengths =
+        [story(), reboot_story()].map(|story| (0..=story.len()).map(move |length| (story.clone(), length)));
+    for (number, (story, length)) in lengths.into_iter().flatten().enumerate() {
+        let place = path.with_file_name(format!("{number}.sqlite"));
         let (mut journal, _) = Journal::open(&place, at(0)).unwrap();
-        let events = story().into_iter().take(length).collect();
+        let events = story.into_iter().take(length).collect();
         let states = write(&mut journal, &new_run("run-1"), events, || {});
         drop(journal);
         let last = states.last().unwrap();

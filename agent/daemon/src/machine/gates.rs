@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use patchd_core::gate::Observed;
 use patchd_core::plan::Plan;
 use patchd_core::run::event::Event;
 use patchd_core::run::{Order, Wish};
@@ -28,13 +29,11 @@ impl<C: Clock> Machine<C> {
         }
     }
 
-    /// Looks, and where somebody else is at work on packages stays with it for a while: that one may be done soon. What
-    /// only wants to see is not kept waiting.
+    /// Looks, and where somebody else is at work on packages stays with it for a while: that one may be done soon.
     async fn observe_patiently(&self, order: &Order, plan: Option<&Plan>) -> Result<ObservedWire, String> {
         let mut seen = self.observe(order, plan).await?;
-        let is_patient = plan.is_some() && order.wish != Wish::DryRun;
         for look in 0..LOCK_LOOKS {
-            let Some(holder) = seen.lock_holder.clone().filter(|_| is_patient) else { break };
+            let Some(holder) = seen.lock_holder.clone() else { break };
             if look == 0 {
                 tracing::info!(run_id = %order.id, "waiting for {holder}, who is at work on packages");
                 let text = format!("waiting for {holder}, who is at work on packages");
@@ -46,22 +45,37 @@ impl<C: Clock> Machine<C> {
         Ok(seen)
     }
 
+    /// What only wants to see is not kept waiting.
     pub(super) async fn look_at_gates(&self, order: &Order, plan: Option<&Plan>) -> Event {
-        let lost = |detail: String| Event::Lost { detail };
-        let seen = match self.observe_patiently(order, plan).await {
-            Ok(seen) => seen,
-            Err(detail) => return lost(detail),
+        let seen = match (plan, &order.wish) {
+            (None, _) | (_, Wish::DryRun) => self.observe(order, plan).await,
+            (Some(_), _) => self.observe_patiently(order, plan).await,
         };
-        let is_paused = match self.parts.journal.with(|journal| journal.is_paused()).await {
-            Ok(is_paused) => is_paused,
-            Err(error) => return lost(chain(&error)),
-        };
+        match self.at_this_moment(seen).await {
+            Ok((observed, _)) => Event::GatesSeen(observed),
+            Err(detail) => Event::Lost { detail },
+        }
+    }
+
+    /// What the gates before a reboot look at, and what is wrong with the package database.
+    pub(super) async fn look_before_reboot(&self, order: &Order) -> Result<(Observed, Vec<String>), String> {
+        self.at_this_moment(self.observe_patiently(order, None).await).await
+    }
+
+    async fn at_this_moment(
+        &self,
+        seen: Result<ObservedWire, String>,
+    ) -> Result<(Observed, Vec<String>), String> {
+        let seen = seen?;
+        let is_paused = self.parts.journal.with(|journal| journal.is_paused()).await;
+        let is_paused = is_paused.map_err(|error| chain(&error))?;
         let settings = self.parts.settings.borrow().clone();
         self.parts.clock.take_word(seen.clock.clone());
         let distrust = self.parts.clock.distrust();
         let cloud_init = self.parts.cloud_init.changes_wait();
         let moment =
             Moment { now: self.parts.clock.now(), settings: &settings, is_paused, distrust, cloud_init };
-        Event::GatesSeen(moment.with(seen))
+        let database = seen.database.clone();
+        Ok((moment.with(seen), database))
     }
 }

@@ -5,6 +5,7 @@
 mod attempts;
 mod gates;
 mod proposal;
+mod reboot;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -70,9 +71,19 @@ const LONGEST_REPORT_PAUSE: Duration = Duration::from_secs(60);
 /// Room in the spool that an apply wants to see before it begins.
 const REPORT_ROOM: u64 = 1 << 20;
 
+/// How long the process lives that is the machine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// A run that is cut is carried on by the next start.
+    Service,
+    /// Nobody carries on what is cut: `patchd once`.
+    SingleRun,
+}
+
 /// What the machine is made of.
 #[derive(Debug)]
 pub struct Parts<C> {
+    pub life: Life,
     pub clock: Arc<ClockWatch<C>>,
     pub root: Root,
     pub version: &'static str,
@@ -404,6 +415,7 @@ impl<C: Clock> Machine<C> {
             finished_at: document.finished_at,
             assessment: document.assessment,
             summary: document.summary.clone(),
+            needs_reboot: Some(document.host.needs_reboot.answer),
             key: None,
         };
         let id = order.id.clone();
@@ -434,6 +446,7 @@ impl<C: Clock> Host for Machine<C> {
                 let stage = match stage {
                     Stage::PrePatch => HookStage::PrePatch,
                     Stage::PostPatch => HookStage::PostPatch,
+                    Stage::PreReboot => HookStage::PreReboot,
                 };
                 let verb = Verb::RunHooks { transaction: transaction.clone(), stage };
                 self.side_transaction(order, transaction, verb).await
@@ -452,6 +465,13 @@ impl<C: Clock> Host for Machine<C> {
                     Event::Refused(refusal) => Event::Lost { detail: refusal.detail().into() },
                     other => other,
                 }
+            }
+            Effect::WeighReboot => self.weigh_reboot(order).await,
+            Effect::Reboot { transaction, boot_id } => {
+                self.ask(&order.id, Verb::Reboot { transaction, boot_id }).await
+            }
+            Effect::AwaitReboot { transaction, boot_id } => {
+                self.await_reboot(order, transaction, &boot_id).await
             }
             Effect::Report { record } => self.report(order, record).await,
         }

@@ -55,6 +55,8 @@ pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
 fn done(record: TransactionRecord) -> Event {
     match (record.kind, record.state) {
         (TransactionKind::Apply, TransactionState::Ended) => Event::Applied(end(record)),
+        // Now or before, and whatever systemd said: only the next boot tells what came of it.
+        (TransactionKind::Reboot, _) => Event::RebootAsked,
         // What came of it is asked for next.
         (_, TransactionState::Running) | (TransactionKind::Apply, TransactionState::Interrupted) => {
             Event::Lost { detail: "the executor knows this transaction already".into() }

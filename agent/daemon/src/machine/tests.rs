@@ -55,6 +55,7 @@ impl Place {
         let spool = Spool::open(directory.path().join("spool"), SpoolLimits::default()).await.unwrap();
         let (settings, receiver) = watch::channel(Settings::default());
         let machine = Machine::new(Parts {
+            life: Life::Service,
             clock: Arc::new(ClockWatch::new(StandingClock, None)),
             root: Root::at(&root),
             version: "0.0.0",
@@ -333,7 +334,7 @@ async fn hooks_and_repairs_that_a_crash_left_at_work_are_waited_for() {
 
 #[tokio::test]
 async fn the_need_of_a_reboot_is_told_from_facts_and_not_from_the_verdict() {
-    // LanternOps/breeze#4228: 12 of 13 packages patched, the run failed, and nobody said that a reboot is due.
+    // docs/accidents.md, row 43: 12 of 13 packages patched, the run failed, and nobody said that a reboot is due.
     let stage = Place::new().await;
     let mark = stage.directory.path().join("root/run/reboot-required");
     patchd_host::durable::atomic_write(Path::new(&mark), b"*** System restart required ***\n", 0o644)

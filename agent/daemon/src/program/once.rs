@@ -19,7 +19,7 @@ use patchd_daemon::deliver::store_of;
 use patchd_daemon::driver::{Host, perform_in_time};
 use patchd_daemon::journal::{Journal, Move, NewRun, SharedJournal};
 use patchd_daemon::live::Live;
-use patchd_daemon::machine::{Machine, Parts};
+use patchd_daemon::machine::{Life, Machine, Parts};
 use patchd_daemon::store::Store;
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
 use patchd_host::root::Root;
@@ -95,6 +95,7 @@ pub(crate) async fn run(
     let (_keep, receiver) = watch::channel(settings.clone());
     let clock = Arc::new(ClockWatch::new(SystemClock, None));
     let machine = Machine::new(Parts {
+        life: Life::SingleRun,
         clock: Arc::clone(&clock),
         root: Root::host(),
         version: env!("CARGO_PKG_VERSION"),

@@ -20,7 +20,7 @@ use patchd_daemon::identity::{self, Identities};
 use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
 use patchd_daemon::journal::{Journal, SharedJournal};
 use patchd_daemon::live::Live;
-use patchd_daemon::machine::{Machine, Parts};
+use patchd_daemon::machine::{Life, Machine, Parts};
 use patchd_daemon::own_program::OwnProgram;
 use patchd_daemon::sandbox::Sandbox;
 use patchd_daemon::store::spool::{Spool, SpoolLimits};
@@ -81,7 +81,6 @@ pub(crate) async fn run(
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("can't listen to signals")?;
     let stop = CancellationToken::new();
     let executor = helper.client(&places.executor_socket);
-    let clock_executor = executor.clone();
     let journal = open_journal(state.join("journal.sqlite"), clock.now()).await?;
     let newest = journal.with(|journal| journal.newest_instant()).await.context("can't read the journal")?;
     let watch = Arc::new(ClockWatch::new(clock, newest));
@@ -104,10 +103,11 @@ pub(crate) async fn run(
         cloud_init: cloud_init.clone(),
     };
     let machine = Machine::new(Parts {
+        life: Life::Service,
         clock: Arc::clone(&watch),
         root: Root::host(),
         version: env!("CARGO_PKG_VERSION"),
-        executor,
+        executor: executor.clone(),
         identities: Arc::clone(&identities),
         baselines: Baselines::new(Root::host(), Root::at(&places.config_root), Some(state)),
         settings: receiver.clone(),
@@ -132,7 +132,7 @@ pub(crate) async fn run(
     let parts = TaskTracker::new();
     let agent = parts.spawn(agent.run(stop.clone()));
     parts.spawn(deliverer.run(stop.clone()));
-    parts.spawn(clock_keeper::keep(watch, clock_executor, stop.clone()));
+    parts.spawn(clock_keeper::keep(watch, executor, stop.clone()));
     parts.spawn(identity::tell_name(identities, names, handle.clone(), stop.clone()));
     parts.close();
     systemd::ready();

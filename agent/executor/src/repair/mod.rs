@@ -18,7 +18,7 @@ use patchd_protocol::executor::{
     PackageFailureWire, ProgressWire, RefusalCode, TransactionKind, TransactionRecord, TransactionState,
 };
 
-pub(crate) use self::permit::by_policy;
+pub(crate) use self::permit::{by_policy, unfinished};
 use crate::apt::{Reinstallation, Reinstalled};
 use crate::child::{Ended, keep_end, open_to_append};
 use crate::inhibitor::Inhibitor;

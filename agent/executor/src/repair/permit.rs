@@ -29,7 +29,7 @@ pub(crate) fn by_policy(executor: &Executor) -> Result<String, Stop> {
 }
 
 /// A transaction of the executor's own that was cut or left damage, and that no repair has ended after.
-fn unfinished(records: &Records) -> Option<String> {
+pub(crate) fn unfinished(records: &Records) -> Option<String> {
     let all = records.all();
     let last = all.iter().rposition(is_ended_repair);
     let since = all.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
@@ -42,7 +42,7 @@ fn is_ended_repair(record: &TransactionRecord) -> bool {
 
 fn is_unfinished(record: &TransactionRecord) -> bool {
     match (record.kind, record.state) {
-        (TransactionKind::Hooks, _) => false,
+        (TransactionKind::Hooks | TransactionKind::Reboot, _) => false,
         // What has no outcome when somebody else holds the executor's lock was cut.
         (_, TransactionState::Running | TransactionState::Interrupted) => true,
         (_, TransactionState::Ended) => !record.database.is_empty(),
@@ -90,5 +90,6 @@ mod tests {
         check(&[("z", Repair, None)], Some("z"));
         check(&[("z", Repair, Some("")), ("a", Apply, None)], Some("a"));
         check(&[("z", Hooks, None)], None);
+        check(&[("z", TransactionKind::Reboot, None)], None);
     }
 }

@@ -16,6 +16,7 @@ use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::policy::Policy;
+use crate::reboot::Reboots;
 use crate::record::Records;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -42,6 +43,7 @@ impl Site {
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
+            reboots: Reboots::new(Path::new("/nonexistent"), &directory.path().join("state"), || None),
             now: clock::now,
             stopping: AtomicBool::new(false),
             clock: patchd_host::clock::synchronisation,

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use patchd_host::dpkg::audit::audit;
-use patchd_protocol::executor::{TransactionKind, TransactionRecord, TransactionState};
+use patchd_protocol::executor::{TransactionRecord, TransactionState};
 
 use crate::child::{Follower, Watch};
 use crate::clock::Moment;
@@ -89,7 +89,7 @@ fn follow(
 
 /// A record with what its transaction did so far, read back unless its end was recorded.
 fn present(executor: &Executor, mut record: TransactionRecord) -> TransactionRecord {
-    if record.state == TransactionState::Ended || record.kind == TransactionKind::Hooks {
+    if record.state == TransactionState::Ended || !record.kind.is_of_packages() {
         return record;
     }
     if record.state == TransactionState::Interrupted

@@ -29,21 +29,21 @@ esac
 
 const APT_MARK: &str = "#!/bin/sh\necho \"apt-mark $*\" >>\"$(dirname \"$0\")/calls\"\n";
 
-const ALWAYS: &str =
+pub(super) const ALWAYS: &str =
     "[clock]\nrequire_synchronised = false\n[[window]]\nname = \"always\"\nschedule = \"daily 00:00 +24h\"\n";
 
-fn noon() -> Timestamp {
+pub(super) fn noon() -> Timestamp {
     "2026-11-29T12:00:00Z".parse().unwrap()
 }
 
-struct Site {
+pub(super) struct Site {
     directory: tempfile::TempDir,
-    executor: Executor,
+    pub(super) executor: Executor,
 }
 
 impl Site {
     /// A host with `app`, `lib` (automatic) and `doc` at version 1, and an apt that would bring two of them to 2.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let owner = nix::unistd::Uid::effective().as_raw();
         let root = Root::at(directory.path().join("root"));
@@ -56,6 +56,9 @@ impl Site {
             root,
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
+            reboots: Reboots::new(directory.path(), &directory.path().join("state"), || {
+                Some("boot-1".into())
+            }),
             now: noon,
             stopping: AtomicBool::new(false),
             clock: || Synchronisation::Synchronised,
@@ -79,11 +82,11 @@ impl Site {
         site
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn put(&self, name: &str, text: &str) {
+    pub(super) fn put(&self, name: &str, text: &str) {
         let path = self.path(name);
         create_directories(path.parent().unwrap(), 0o755).unwrap();
         atomic_write(&path, text.as_bytes(), 0o644).unwrap();
@@ -107,11 +110,11 @@ impl Site {
         calls.lines().map(kind).collect()
     }
 
-    fn ask(&self, verb: Verb) -> Reply {
+    pub(super) fn ask(&self, verb: Verb) -> Reply {
         self.ask_as(0, verb)
     }
 
-    fn ask_as(&self, uid: u32, verb: Verb) -> Reply {
+    pub(super) fn ask_as(&self, uid: u32, verb: Verb) -> Reply {
         let peer = Peer { uid, is_there: &|| true };
         answer(&self.executor, &Request { protocol: PROTOCOL, run: "run-1".into(), verb }, &peer, &mut |_| {})
     }
@@ -137,7 +140,7 @@ impl Site {
     }
 }
 
-fn status(app: &str, lib: &str) -> String {
+pub(super) fn status(app: &str, lib: &str) -> String {
     let stanza = |(name, version): (&str, &str)| {
         format!(
             "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\
@@ -389,7 +392,7 @@ fn requests_are_refused_by_what_is_wrong_with_them() {
         RefusalCode::UnknownVerb,
         "there is no verb \"shell\"; this executor knows observe, processes, refresh, simulate",
     );
-    check(json!({"protocol": 2, "run": "r", "verb": "reboot"}), RefusalCode::UnknownVerb, "\"reboot\"");
+    check(json!({"protocol": 2, "run": "r", "verb": "halt"}), RefusalCode::UnknownVerb, "\"halt\"");
     let extra = json!({"protocol": 2, "run": "r", "root": "/x", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}}});
     check(extra, RefusalCode::Malformed, "unknown field `root`");
     let two = json!({"protocol": 2, "run": "r", "verb": {"recall": {"transaction": "t", "wait_seconds": 0}, "refresh": {"transaction": "t"}}});

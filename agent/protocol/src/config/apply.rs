@@ -1,4 +1,4 @@
-//! The settings of how the host is changed: `[apply]`, `[[conffile]]` and `[clock]`, with their judging.
+//! The settings of how the host is changed: `[apply]`, `[[conffile]]`, `[reboot]` and `[clock]`, with their judging.
 
 use std::time::Duration;
 
@@ -58,6 +58,38 @@ impl ConffileRule {
 pub struct ConffileChoice {
     pub packages: Glob,
     pub rule: ConffileRule,
+}
+
+/// Whether the host is rebooted at the end of an apply. Outside of a window it never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RebootSettings {
+    /// Default: if the host asks for it.
+    pub policy: RebootPolicy,
+}
+
+/// Systems Manager's `RebootOption`, but that `if-needed` goes by what the host says, where `RebootIfNeeded` goes by
+/// whether anything was installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RebootPolicy {
+    IfNeeded,
+    Never,
+}
+
+impl RebootPolicy {
+    const ALL: [Self; 2] = [Self::IfNeeded, Self::Never];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IfNeeded => "if-needed",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl Default for RebootSettings {
+    fn default() -> Self {
+        Self { policy: RebootPolicy::IfNeeded }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +166,12 @@ impl Judge<'_> {
         }
     }
 
+    pub(super) fn reboot(&mut self, input: &Input) -> RebootSettings {
+        let said = input.sections.reboot_policy.clone();
+        let RebootSettings { policy } = RebootSettings::default();
+        RebootSettings { policy: self.or_default("reboot.policy", said, policy, |text| reboot_policy(text)) }
+    }
+
     fn globs(&mut self, key: &str, said: Option<Located<Vec<String>>>) -> Vec<Glob> {
         self.or_default(key, said, Vec::new(), |list| {
             if MAX_GLOBS < list.len() {
@@ -171,6 +209,12 @@ fn rule(text: &str) -> Result<ConffileRule, String> {
     let known = ConffileRule::ALL.map(ConffileRule::as_str);
     let found = ConffileRule::ALL.into_iter().find(|rule| rule.as_str() == text);
     found.ok_or_else(|| format!("{text:?} is no rule; {}", suggest(text, &known)))
+}
+
+fn reboot_policy(text: &str) -> Result<RebootPolicy, String> {
+    let known = RebootPolicy::ALL.map(RebootPolicy::as_str);
+    let found = RebootPolicy::ALL.into_iter().find(|policy| policy.as_str() == text);
+    found.ok_or_else(|| format!("{text:?} is no policy; {}", suggest(text, &known)))
 }
 
 fn glob(text: &str) -> Result<Glob, String> {

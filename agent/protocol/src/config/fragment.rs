@@ -102,6 +102,7 @@ pub(super) struct Fragment {
     pub(super) apply_splay: Option<Located<String>>,
     pub(super) apply_allow_removal: Option<Located<Vec<String>>>,
     pub(super) apply_allow_downgrade: Option<Located<Vec<String>>>,
+    pub(super) reboot_policy: Option<Located<String>>,
     pub(super) clock_require_synchronised: Option<Located<bool>>,
     pub(super) control_read_group: Option<Located<String>>,
     pub(super) control_change_users: Option<Located<Vec<String>>>,
@@ -114,7 +115,7 @@ pub(super) struct Fragment {
     pub(super) patch_groups: Vec<PatchGroupFragment>,
 }
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "agent",
     "baseline",
     "patch_group",
@@ -125,6 +126,7 @@ const SECTIONS: [&str; 13] = [
     "emergency",
     "apply",
     "conffile",
+    "reboot",
     "clock",
     "control",
     "log",
@@ -212,6 +214,7 @@ impl Fragment {
                 self.apply_allow_removal = section.texts("allow_removal");
                 self.apply_allow_downgrade = section.texts("allow_downgrade");
             }
+            "reboot" => self.reboot_policy = section.text("policy"),
             "clock" => self.clock_require_synchronised = section.boolean("require_synchronised"),
             "control" => {
                 self.control_read_group = section.text("read_group");

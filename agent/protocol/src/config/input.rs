@@ -56,6 +56,7 @@ impl Input {
             apply_splay: later.apply_splay.or(earlier.apply_splay),
             apply_allow_removal: later.apply_allow_removal.or(earlier.apply_allow_removal),
             apply_allow_downgrade: later.apply_allow_downgrade.or(earlier.apply_allow_downgrade),
+            reboot_policy: later.reboot_policy.or(earlier.reboot_policy),
             clock_require_synchronised: later
                 .clock_require_synchronised
                 .or(earlier.clock_require_synchronised),

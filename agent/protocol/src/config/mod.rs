@@ -18,7 +18,9 @@ use jiff::tz::TimeZone;
 use crate::mistake;
 
 pub use self::agent::{AgentSettings, InstanceSettings};
-pub use self::apply::{ApplySettings, ClockSettings, ConffileChoice, ConffileRule};
+pub use self::apply::{
+    ApplySettings, ClockSettings, ConffileChoice, ConffileRule, RebootPolicy, RebootSettings,
+};
 pub use self::baseline::{
     BaselineSettings, BaselineSource, DEFAULT_FILES, PatchGroup, check_group, parse_source,
 };

@@ -8,7 +8,7 @@ use patchd_core::window::Window;
 use patchd_core::window::freeze::{Emergency, FreezePeriod};
 
 use super::agent::AgentSettings;
-use super::apply::{ApplySettings, ClockSettings};
+use super::apply::{ApplySettings, ClockSettings, RebootSettings};
 use super::baseline::BaselineSettings;
 use super::fragment::{Located, Place};
 use super::input::Input;
@@ -30,6 +30,7 @@ pub struct Settings {
     /// Root's word that some freezes don't hold for a while. None by default.
     pub emergencies: Vec<Emergency>,
     pub apply: ApplySettings,
+    pub reboot: RebootSettings,
     pub clock: ClockSettings,
     pub control: ControlSettings,
     pub log: LogSettings,
@@ -123,6 +124,7 @@ impl Default for Settings {
             freezes: Vec::new(),
             emergencies: Vec::new(),
             apply: ApplySettings::default(),
+            reboot: RebootSettings::default(),
             clock: ClockSettings::default(),
             control: ControlSettings {
                 read_group: Some("patchd".into()),
@@ -143,6 +145,7 @@ pub(super) fn from_input(
     let Settings { scan, store, clock, control, log, .. } = Settings::default();
     let mut judge = Judge { mistakes };
     let apply = judge.apply(&input);
+    let reboot = judge.reboot(&input);
     let freezes = judge.freezes(&input.freezes, &zone_of);
     let baseline = judge.baseline(&input);
     let mut said = input.sections;
@@ -191,6 +194,7 @@ pub(super) fn from_input(
         emergencies: judge.emergencies(&input.emergencies, &freezes),
         freezes,
         apply,
+        reboot,
         clock: ClockSettings {
             require_synchronised: said
                 .clock_require_synchronised

@@ -48,7 +48,7 @@ fn the_shipped_file_shows_every_default() {
     );
     // A key that the reader knows and the file doesn't show would be told here as one that may be used.
     let defaults = shipped_defaults();
-    for section in ["agent", "baseline", "scan", "store", "apply", "clock", "control", "log"] {
+    for section in ["agent", "baseline", "scan", "store", "apply", "reboot", "clock", "control", "log"] {
         let asked = format!("[{section}]\nzzzzzzzzzzzzzzzzzzzz = 1\n");
         let mistakes = read_texts(&[("asked", &asked)]).unwrap_err().to_string();
         let (_, keys) = mistakes.split_once("use one of: ").expect(&mistakes);
@@ -196,6 +196,20 @@ fn an_instance_is_named_by_all_three_or_not_at_all() {
         &[
             "patchd.toml:2: agent.instance_id: \"web-1\" is no instance; write it like i-0123456789abcdef0",
             "patchd.toml:3: agent.account: \"1\" is no AWS account; it has 12 digits",
+        ],
+    );
+}
+
+#[test]
+fn a_host_is_rebooted_if_needed_unless_policy_says_never() {
+    assert_eq!(Settings::default().reboot.policy, RebootPolicy::IfNeeded);
+    let settings = read_texts(&[("patchd.toml", "[reboot]\npolicy = \"never\"\n")]).unwrap();
+    assert_eq!(settings.reboot.policy, RebootPolicy::Never);
+    check_mistakes(
+        "[reboot]\npolicy = \"always\"\nwhen = \"now\"\n",
+        &[
+            "patchd.toml:2: reboot.policy: \"always\" is no policy; use one of: if-needed, never",
+            "patchd.toml:3: reboot.when: there is no key \"when\"; use one of: policy",
         ],
     );
 }

@@ -133,6 +133,9 @@ pub struct ReportSummary {
     pub finished_at: Timestamp,
     pub assessment: AssessmentWire,
     pub summary: SummaryWire,
+    /// Whether the host asked for a reboot. Absent in what an older patchd wrote.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub needs_reboot: Option<crate::words::AnswerWire>,
     /// The key that the store keeps it under; absent while it is only in the spool.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
@@ -232,6 +235,7 @@ pub enum RunPhase {
     ReadingBack,
     /// Running the post-patch hooks.
     Finishing,
+    Rebooting,
     Reporting,
     Concluded,
 }

@@ -88,6 +88,10 @@ pub enum Verb {
     Recall { transaction: String, wait_seconds: u64 },
     /// Which versions of these packages are installed now.
     ReadBack { packages: Vec<PackageWire> },
+    /// Have the host rebooted, once: asked again with the same id, the answer is the record of the first time. Only in a
+    /// window, only if the host asks for it by root's own look, only in the boot of this id, and never for the same reasons
+    /// over and over.
+    Reboot { transaction: String, boot_id: String },
     /// Root's word that this plan, or any part of it, may be carried out now and outside of every window. Only root may
     /// ask for it.
     Grant { plan: PlanWire, digest: String, reason: String, seconds: u64 },
@@ -95,7 +99,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb's name; a request for another one is refused by name.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "observe",
         "processes",
         "refresh",
@@ -105,6 +109,7 @@ impl Verb {
         "repair",
         "recall",
         "read_back",
+        "reboot",
         "grant",
     ];
 
@@ -120,6 +125,7 @@ impl Verb {
             Self::Repair { .. } => "repair",
             Self::Recall { .. } => "recall",
             Self::ReadBack { .. } => "read_back",
+            Self::Reboot { .. } => "reboot",
             Self::Grant { .. } => "grant",
         }
     }
@@ -133,6 +139,8 @@ pub enum HookStage {
     PrePatch,
     /// `post-patch.d`: after the last. One that fails is reported.
     PostPatch,
+    /// `pre-reboot.d`: before a reboot. One that fails keeps the host from it.
+    PreReboot,
 }
 
 impl HookStage {
@@ -141,6 +149,7 @@ impl HookStage {
         match self {
             Self::PrePatch => "pre-patch.d",
             Self::PostPatch => "post-patch.d",
+            Self::PreReboot => "pre-reboot.d",
         }
     }
 }
@@ -154,7 +163,7 @@ pub enum Reply {
     Processes(OldCodeWire),
     Refreshed(RefreshWire),
     Simulated(SimulationWire),
-    /// What hooks, an apply or a repair came to.
+    /// What hooks, an apply, a repair or the order to reboot came to.
     Done(TransactionRecord),
     /// `None` if this executor never heard of the id.
     Recalled(Option<TransactionRecord>),
@@ -271,6 +280,18 @@ pub enum RefusalCode {
     Hook,
     /// There is no such grant, or it is over.
     NoGrant,
+    /// Policy says that patchd reboots nothing here, or the host is none that it could reboot: a container, no systemd.
+    NeverRebooted,
+    /// The host does not ask for a reboot, or nobody can tell.
+    NotNeeded,
+    /// Another boot is under way than the one that was to be ended.
+    OtherBoot,
+    /// It was rebooted for the same reasons already, or too often.
+    RebootLoop,
+    /// Somebody asked systemd that the host stay up.
+    Inhibited,
+    /// What the next boot would start is not all there.
+    BootFiles,
 }
 
 impl RefusalCode {
@@ -385,6 +406,7 @@ mod tests {
             Verb::Repair { transaction: transaction.clone() },
             Verb::Recall { transaction, wait_seconds: 0 },
             Verb::ReadBack { packages: vec![] },
+            Verb::Reboot { transaction: "t".into(), boot_id: "b".into() },
             Verb::Grant { plan, digest, reason: "why".into(), seconds: 1 },
         ];
         assert_eq!(verbs.each_ref().map(Verb::name), Verb::NAMES);

@@ -24,6 +24,18 @@ pub enum TransactionKind {
     Apply,
     Repair,
     Hooks,
+    /// The order to reboot. Whether a boot came of it, another boot's id tells.
+    Reboot,
+}
+
+impl TransactionKind {
+    /// Whether packages are changed by it.
+    pub fn is_of_packages(self) -> bool {
+        match self {
+            Self::Apply | Self::Repair => true,
+            Self::Hooks | Self::Reboot => false,
+        }
+    }
 }
 
 /// What the executor keeps of one transaction, before, during and after it.

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::old_code::OldCodeWire;
 use crate::words::{
-    AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, PatchStateWire, ReasonWire, TrustWire, VerdictWire,
+    AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, PatchStateWire, ReasonWire, RebootOutcomeWire,
+    TrustWire, VerdictWire,
 };
 
 /// The name and version of this format.
@@ -338,6 +339,38 @@ pub struct RunWire {
     /// Configuration files that were left beside the ones in use: `.dpkg-dist`, `.dpkg-old`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_files: Vec<String>,
+    /// The reboot that the host asked for at the end; absent where it asked for none, or nobody could tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reboot: Option<RebootWire>,
+}
+
+/// A host's wish for a reboot at the end of a run, and what became of it. Whether it still asks is in `host.needs_reboot`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RebootWire {
+    /// `done` only if the run went on in another boot.
+    pub outcome: RebootOutcomeWire,
+    /// Why the host asked.
+    pub because: String,
+    /// The packages that run only after it, as `name=version`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub packages: Vec<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked_at: Option<Timestamp>,
+    /// When the run went on in the boot after it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seen_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_after: Option<String>,
+    /// The gates that were shut for it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<ReasonWire>,
+    /// Why it waits, in sentences.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
 }
 
 /// Packages that were planned and did not get where they should.

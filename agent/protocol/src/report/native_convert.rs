@@ -5,20 +5,22 @@ use patchd_core::compliance::{ComplianceItem, Counts, OfferVerdict, Offered, Upd
 use patchd_core::offer::{Method, NewPackage, Repository};
 use patchd_core::package::Version;
 use patchd_core::problem::Problem;
-use patchd_core::reason::Link;
+use patchd_core::reason::{Cause, Link};
 use patchd_core::report::{
-    Assessment, Change, HostFacts, Operation, OtherPatcher, Report, RunRecord, RunVerdict, Setback,
-    Transaction, TransactionKind, Tristate,
+    Assessment, Change, HostFacts, Operation, OtherPatcher, Reboot, RebootOutcome, Report, RunRecord,
+    RunVerdict, Setback, Transaction, TransactionKind, Tristate,
 };
 
 use super::native::{
     AgentWire, AssessmentWire, BaselineWire, ChangeWire, ComplianceWire, CountsWire, HostWire, ItemWire,
     LinkWire, MethodWire, NewPackageWire, OfferedWire, OperationWire, OsWire, OtherPatcherWire, ProblemWire,
-    ReportDocument, ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire, TransactionKindWire,
-    TransactionWire, TristateWire, UpdateWire,
+    RebootWire, ReportDocument, ReportSchema, RepositoryWire, RunWire, SetbackWire, SummaryWire,
+    TransactionKindWire, TransactionWire, TristateWire, UpdateWire,
 };
 use crate::old_code::OldCodeWire;
-use crate::words::{AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, VerdictWire};
+use crate::words::{
+    AnswerWire, ItemStatusWire, LevelWire, MethodNameWire, ReasonWire, RebootOutcomeWire, VerdictWire,
+};
 
 impl From<&Report> for ReportDocument {
     fn from(report: &Report) -> Self {
@@ -281,6 +283,41 @@ impl From<&RunRecord> for RunWire {
             waiting: run.waiting.iter().map(SetbackWire::from).collect(),
             notes: run.notes.clone(),
             left_files: run.left_files.clone(),
+            reboot: run.reboot.as_deref().map(RebootWire::from),
+        }
+    }
+}
+
+impl From<&Reboot> for RebootWire {
+    fn from(reboot: &Reboot) -> Self {
+        let Reboot { because, packages, outcome } = reboot.clone();
+        let wire = Self {
+            outcome: RebootOutcomeWire::Waits,
+            because,
+            packages,
+            asked_at: None,
+            seen_at: None,
+            boot_before: None,
+            boot_after: None,
+            reasons: Vec::new(),
+            detail: reboot.waits(),
+        };
+        match outcome {
+            RebootOutcome::Done { asked_at, seen_at, boot_before, boot_after } => Self {
+                outcome: RebootOutcomeWire::Done,
+                asked_at: Some(asked_at),
+                seen_at: Some(seen_at),
+                boot_before: Some(boot_before),
+                boot_after: Some(boot_after),
+                ..wire
+            },
+            RebootOutcome::Waits { gates } => {
+                let reasons = gates.into_iter().map(|shut| ReasonWire::from(&Cause::Shut(shut))).collect();
+                Self { reasons, ..wire }
+            }
+            RebootOutcome::Missed { asked_at, .. } => {
+                Self { outcome: RebootOutcomeWire::Missed, asked_at: Some(asked_at), ..wire }
+            }
         }
     }
 }

@@ -71,6 +71,7 @@ fn an_apply_that_went_well_is_what_was_changed() {
         waiting: vec![],
         notes: vec![],
         left_files: vec![],
+        reboot: None,
     });
     let page = lines(&document(RunOutcome::Succeeded, None), Some(&report), &view(Some(90)));
     assert_snapshot!(shown(&page), @r"
@@ -118,6 +119,7 @@ fn a_package_that_failed_is_told_in_its_own_words() {
         ],
         notes: vec!["waited 20 s for pid 812 (unattended-upgr)".into()],
         left_files: vec!["/etc/bad.conf.dpkg-dist".into()],
+        reboot: None,
     });
     let document = RunDocument {
         gates: vec![

@@ -21,6 +21,7 @@ fn play(names: &str, ties: &[(&str, &str)], answer: impl Fn(&Plan) -> Vec<Event>
             }
             Effect::LookAtGates { .. } if events.is_empty() => events.push(open()),
             Effect::RunHooks { .. } if events.is_empty() => events.push(hooks_pass()),
+            Effect::WeighReboot => events.push(no_reboot()),
             _ => {}
         }
     }
@@ -164,7 +165,7 @@ fn a_step_whose_packages_can_not_be_read_back_has_failed() {
 #[test]
 fn a_refusal_for_reasons_of_time_or_policy_ends_the_run() {
     let monday = "the executor refuses (outside_window): it is Monday";
-    let story = [all_refused(monday), hooks_pass(), findings("app", &[]), Event::Reported];
+    let story = [all_refused(monday), hooks_pass(), no_reboot(), findings("app", &[]), Event::Reported];
     let mut run = apply();
     for event in with(to_applying("app", &[]), story) {
         run = step(run, event).unwrap().0;

@@ -1,14 +1,14 @@
-//! What no history of answers, losses, stops and crashes may do: apply twice, apply through a shut gate, or get stuck.
-//!
-//! A run has no effect that restarts the machine, so that none can come outside of a window.
+//! What no history of answers, losses, stops and crashes may do: apply twice, reboot twice, do either through a shut gate,
+//! or get stuck.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::run::event::{Recall, RefreshOutcome};
-use crate::run::{MAX_TRANSACTIONS, Purpose};
+use crate::gate::Freeze;
+use crate::run::event::{BootSeen, Recall, RefreshOutcome};
+use crate::run::{Ending, MAX_TRANSACTIONS, Purpose};
 
 const NAMES: &str = "a b c d";
 const TIES: [(&str, &str); 3] = [("b", "a"), ("d", "c"), ("c", "d")];
@@ -38,6 +38,10 @@ fn any_simulation() -> impl Strategy<Value = Event> {
 }
 
 fn any_gates() -> impl Strategy<Value = Event> {
+    any_observed().prop_map(Event::GatesSeen)
+}
+
+fn any_observed() -> impl Strategy<Value = Observed> {
     let clock = prop_oneof![
         6 => Just(Clock::Synchronised),
         1 => Just(Clock::Unsynchronised),
@@ -49,7 +53,49 @@ fn any_gates() -> impl Strategy<Value = Event> {
         let lock_holder = is_locked.then(|| "pid 812 (apt-get)".to_owned());
         let seen = Observed { is_paused, clock, lock_holder, ..observed(left) };
         let window = if is_shut { Verdict::NoneConfigured } else { seen.window.clone() };
-        Event::GatesSeen(Observed { window, ..seen })
+        Observed { window, ..seen }
+    })
+}
+
+fn any_reboot_view() -> impl Strategy<Value = Event> {
+    let grant = Grant { reason: "now".into(), until: at(36_000) };
+    let freeze = Freeze { until: at(9), reason: "trade fair".into() };
+    let flags = prop::collection::vec(prop::bool::weighted(0.1), 7);
+    let asked = (any_observed(), flags, 0..120_i64).prop_map(move |(seen, flags, reserve)| {
+        let is = |at: usize| flags[at];
+        let Verdict::Open(occurrence) = observed(36_000).window else { unreachable!("it is open") };
+        // Past the cutoff, with half a minute to the end.
+        let late = at(36_030);
+        let (now, closing) = if is(0) { (late, Some(Box::new(occurrence))) } else { (seen.now, None) };
+        let window = if is(0) { Verdict::Shut { next: None } } else { seen.window.clone() };
+        let observed = Observed {
+            now,
+            window,
+            closing,
+            freeze: is(1).then(|| freeze.clone()),
+            grant: is(2).then(|| grant.clone()),
+            reserve: SignedDuration::from_secs(reserve),
+            ..seen
+        };
+        RebootAsk {
+            boot_id: (!is(3)).then(|| "boot-1".into()),
+            database: if is(4) { vec!["app is half configured".into()] } else { vec![] },
+            never: is(5).then(|| "reboot.policy is never".into()),
+            ..reboot_asked_of(observed)
+        }
+    });
+    prop_oneof![
+        1 => Just(no_reboot()),
+        1 => Just(Event::RebootWeighed(RebootView::Unknown { because: "no kernel".into() })),
+        6 => asked.prop_map(weighed),
+    ]
+}
+
+fn boot_seen(boot_id: Option<&str>) -> Event {
+    Event::BootSeen(BootSeen {
+        at: at(40_000),
+        boot_id: boot_id.map(str::to_owned),
+        detail: "it did not go down".into(),
     })
 }
 
@@ -95,6 +141,13 @@ fn any_event() -> impl Strategy<Value = Event> {
             any_end().prop_map(|end| Event::Recalled(Recall::Cut(end))),
         ],
         8 => any_read_back(),
+        8 => any_reboot_view(),
+        2 => Just(Event::RebootAsked),
+        3 => prop_oneof![
+            Just(boot_seen(Some("boot-1"))),
+            Just(boot_seen(Some("boot-2"))),
+            Just(boot_seen(None)),
+        ],
         3 => Just(Event::Reported),
         1 => Just(packages_refused("no", &[])),
         1 => Just(packages_refused("no", &["c"])),
@@ -129,6 +182,10 @@ fn good_answer(run: &RunState) -> Option<Event> {
             };
             Event::ReadBack(underway.work.plan.changes().iter().map(done).collect())
         }
+        Phase::Weighing(_) => weighed(reboot_asked_of(observed(36_000))),
+        Phase::PreparingReboot(_) => hooks_pass(),
+        Phase::Rebooting { asked, .. } if !asked.is_told => Event::RebootAsked,
+        Phase::Rebooting { .. } => boot_seen(Some("boot-2")),
         Phase::Reporting { .. } => Event::Reported,
         Phase::Concluded { .. } => return None,
     })
@@ -139,6 +196,10 @@ fn good_answer(run: &RunState) -> Option<Event> {
 struct Witness {
     transactions: BTreeSet<String>,
     done: BTreeSet<PackageId>,
+    reboots: usize,
+    /// The earliest start of a transaction that was read back.
+    begun_at: Option<Timestamp>,
+    have_hooks_passed: bool,
 }
 
 impl Witness {
@@ -155,7 +216,22 @@ impl Witness {
             };
             self.done.extend(installed.iter().filter(is_done).map(|found| found.package.clone()));
         }
+        if let (Phase::PreparingReboot(_), Event::HooksRun(end)) = (&before.phase, event) {
+            self.have_hooks_passed = end.exit_code == Some(0);
+        }
+        if let Some(Effect::Reboot { boot_id, .. }) = effects.first() {
+            return self.see_reboot(before, event, after, boot_id);
+        }
+        if let (Phase::ReadingBack { underway, ending }, Event::ReadBack(_)) = (&before.phase, event) {
+            let end = match ending {
+                Ending::Known(end) | Ending::Cut(end) => end.started_at,
+                Ending::Unknown { .. } => None,
+            };
+            let started = end.unwrap_or(underway.started_at);
+            self.begun_at = Some(self.begun_at.map_or(started, |known| known.min(started)));
+        }
         let Some(Effect::Apply(work)) = effects.first() else { return };
+        assert_eq!(self.reboots, 0, "applies after a reboot was asked for");
         let Phase::Gating(progress) = &before.phase else { panic!("applies out of {:?}", before.phase) };
         let Event::GatesSeen(observed) = event else { panic!("applies upon {event:?}") };
         assert!(!observed.is_paused && matches!(observed.window, Verdict::Open(_)), "applies through a gate");
@@ -173,6 +249,32 @@ impl Witness {
             assert!(!self.done.contains(&change.package), "{} is done, and applied again", change.package);
         }
         assert!(matches!(after.phase, Phase::Applying(_)));
+    }
+
+    fn see_reboot(&mut self, before: &RunState, event: &Event, after: &RunState, boot_id: &str) {
+        self.reboots += 1;
+        assert_eq!(self.reboots, 1, "asks for a second reboot");
+        assert!(matches!(before.phase, Phase::Weighing(_)), "reboots out of {:?}", before.phase);
+        assert!(matches!(&after.phase, Phase::Rebooting { asked, .. } if asked.boot_id == boot_id));
+        assert_eq!(before.order.operation, Operation::Apply);
+        assert!(before.order.wish != Wish::DryRun && before.stop.is_none());
+        assert!(self.have_hooks_passed, "reboots before the hooks have passed");
+        let Event::RebootWeighed(RebootView::Asked(ask)) = event else { panic!("reboots upon {event:?}") };
+        let RebootAsk { observed, database, never, boot_id: seen, .. } = ask.as_ref();
+        assert_eq!(seen.as_deref(), Some(boot_id));
+        assert!(never.is_none() && database.is_empty(), "{never:?} {database:?}");
+        assert!(!observed.is_paused && observed.freeze.is_none() && observed.lock_holder.is_none());
+        assert_eq!(observed.clock, Clock::Synchronised);
+        let occurrence = match (&observed.window, &observed.closing) {
+            (Verdict::Open(open), _) => open,
+            (_, Some(closing)) => {
+                assert!(self.begun_at.is_some_and(|at| at < closing.cutoff), "begins after the cutoff");
+                closing
+            }
+            _ => panic!("reboots outside of every window"),
+        };
+        assert!(occurrence.start <= observed.now && observed.now < occurrence.end, "outside of the window");
+        assert!(observed.reserve <= occurrence.end.duration_since(observed.now), "the reserve is not left");
     }
 }
 
@@ -198,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_history_applies_twice_or_through_a_shut_gate_or_gets_stuck(
+    fn no_history_acts_twice_or_through_a_shut_gate_or_gets_stuck(
         is_refreshed in any::<bool>(),
         wish in prop_oneof![6 => Just(Wish::WhatIsDue), 1 => Just(Wish::DryRun), 1 => Just(Wish::ThisPlan(plan(NAMES)))],
         is_apply in prop::bool::weighted(0.95),

@@ -3,13 +3,14 @@
 mod bisect;
 mod drafts;
 mod history;
+mod reboot;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::{
-    Effect, Event, Findings, Installed, Objection, PackageFailure, Proposal, Refusal, Simulation,
-    TransactionEnd,
+    Effect, Event, Findings, Installed, Objection, PackageFailure, Proposal, RebootAsk, RebootView, Refusal,
+    Simulation, TransactionEnd,
 };
 use super::{Order, Phase, RefreshPolicy, RunId, RunState, Wish, step};
 use crate::baseline::pattern::Pattern;
@@ -115,6 +116,7 @@ fn observed(left: i64) -> Observed {
     Observed {
         now: at(0),
         window: Verdict::Open(occurrence),
+        closing: None,
         is_paused: false,
         freeze: None,
         lifted: None,
@@ -182,6 +184,27 @@ fn hooks_pass() -> Event {
     Event::HooksRun(end(Some(0)))
 }
 
+/// The host asks for no reboot.
+fn no_reboot() -> Event {
+    Event::RebootWeighed(RebootView::NotAsked)
+}
+
+/// It asks for one while this is seen.
+fn reboot_asked_of(observed: Observed) -> RebootAsk {
+    RebootAsk {
+        because: "libc6 asked for it".into(),
+        packages: vec!["libc6=2".into()],
+        boot_id: Some("boot-1".into()),
+        observed,
+        database: vec![],
+        never: None,
+    }
+}
+
+fn weighed(ask: RebootAsk) -> Event {
+    Event::RebootWeighed(RebootView::Asked(Box::new(ask)))
+}
+
 fn packages_refused(why: &str, blamed: &[&str]) -> Event {
     let blamed = blamed.iter().map(|name| id(name)).collect();
     Event::Refused(Refusal::Packages { detail: why.into(), blamed, objection: Objection::Other })
@@ -217,11 +240,18 @@ fn short(effect: &Effect) -> String {
     }
 }
 
-/// Feeds the events and tells each effect that was asked for, and the last phase.
+/// Feeds the events and tells each effect that was asked for, and the last phase. A host asks for no reboot unless the
+/// story says what it asks for, and the question is not told then.
 #[track_caller]
 fn check(mut run: RunState, events: Vec<Event>, expected: &[&str]) -> RunState {
     let mut told = Vec::new();
     for event in events {
+        if matches!(run.phase, Phase::Weighing(_)) && matches!(event, Event::Assessed(_) | Event::Reported) {
+            told.pop();
+            let (next, effects) = step(run, no_reboot()).unwrap();
+            told.extend(effects.iter().map(short));
+            run = next;
+        }
         let (next, effects) = step(run, event).unwrap();
         told.extend(effects.iter().map(short));
         run = next;

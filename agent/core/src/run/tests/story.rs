@@ -209,6 +209,8 @@ fn a_crash_while_applying_asks_and_never_applies_again() {
         Event::Restarted,
         hooks_pass(),
         Event::Restarted,
+        no_reboot(),
+        Event::Restarted,
         findings("app", &[]),
         Event::Reported,
     ];
@@ -222,6 +224,8 @@ fn a_crash_while_applying_asks_and_never_applies_again() {
         "read_back",
         "run_hooks",
         "run_hooks",
+        "weigh_reboot",
+        "weigh_reboot",
         "assess",
         "assess",
         "report",
@@ -301,9 +305,10 @@ fn a_stop_is_honoured_between_transactions_and_not_within_one() {
 fn a_window_that_shuts_between_two_transactions_ends_the_run_where_it_is() {
     let story =
         [Event::Applied(end(Some(100))), Event::Repaired(end(Some(0))), read_back("app lib=1"), shut()];
-    let events = with(with(to_applying("app lib", &[]), story), last_events());
+    let [hooks, rest @ ..] = last_events();
+    let events = with(with(to_applying("app lib", &[]), story), [hooks, no_reboot()]);
     let mut run = apply();
-    for event in events {
+    for event in with(events, rest) {
         run = step(run, event).unwrap().0;
     }
     check_gates(&run, &["outside_window"]);
@@ -340,7 +345,7 @@ fn an_executor_that_never_answers_does_not_hold_a_run_for_ever() {
     for event in to_applying("app", &[]) {
         run = step(run, event).unwrap().0;
     }
-    for _ in 0..MAX_LOST_RECALLS + 5 {
+    for _ in 0..MAX_LOST_RECALLS + 6 {
         run = step(run, lost()).unwrap().0;
     }
     assert_eq!(run.phase.code(), "concluded");

@@ -20,7 +20,8 @@ use patchd_core::plan::need::Footprint;
 use patchd_core::plan::{Plan, PlannedChange};
 use patchd_core::report::{Assessment, Operation};
 use patchd_core::run::event::{
-    Effect, Event, Findings, Installed, Proposal, Recall, RefreshOutcome, Simulation, TransactionEnd,
+    BootSeen, Effect, Event, Findings, Installed, Proposal, RebootView, Recall, RefreshOutcome, Simulation,
+    TransactionEnd,
 };
 use patchd_core::run::{Order, RefreshPolicy, RunId, Wish};
 use patchd_core::window::{ScheduleText, Window, WindowText};
@@ -175,6 +176,7 @@ impl TestHost {
                 security_updates: missing,
                 counts,
             },
+            needs_reboot: None,
             key: None,
         };
         let id = order.id.clone();
@@ -234,6 +236,12 @@ impl Host for TestHost {
                     })
                     .collect(),
                 )
+            }
+            Effect::WeighReboot => Event::RebootWeighed(RebootView::NotAsked),
+            Effect::Reboot { .. } => Event::RebootAsked,
+            Effect::AwaitReboot { boot_id, .. } => {
+                let detail = "it did not go down".into();
+                Event::BootSeen(BootSeen { at: Timestamp::UNIX_EPOCH, boot_id: Some(boot_id), detail })
             }
             Effect::Report { .. } => self.report(order).await,
         }
@@ -371,7 +379,7 @@ fn by_hand() -> RunTrigger {
 }
 
 const SCAN: [&str; 3] = ["refresh", "assess", "report"];
-const APPLY: [&str; 11] = [
+const APPLY: [&str; 12] = [
     "refresh",
     "assess",
     "simulate",
@@ -381,6 +389,7 @@ const APPLY: [&str; 11] = [
     "apply",
     "read_back",
     "run_hooks",
+    "weigh_reboot",
     "assess",
     "report",
 ];
@@ -429,7 +438,7 @@ async fn stopping_waits_for_nothing_and_the_next_start_carries_on() {
     // In the meantime the executor has ended the transaction.
     let back = stage(journal, settings(Some("daily 09:00 +12h")), true, &[]);
     back.concluded(1).await;
-    assert_eq!(back.host.told()[..5], ["recall", "read_back", "run_hooks", "assess", "report"]);
+    assert_eq!(back.host.told()[..5], ["recall", "read_back", "run_hooks", "weigh_reboot", "assess"]);
     let runs = back.journal.with(|journal| journal.runs(9)).await.unwrap();
     assert_eq!(runs.last().unwrap().verdict, Some(RunOutcome::Succeeded));
     back.end().await;

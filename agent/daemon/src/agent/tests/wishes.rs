@@ -105,7 +105,7 @@ async fn a_stop_is_honoured_between_two_steps() {
     stage.concluded(1).await;
     let told = stage.host.told();
     assert_eq!(told.iter().filter(|&&code| code == "apply").count(), 1, "{told:?}");
-    assert_eq!(told[8..], ["look_at_gates", "run_hooks", "assess", "report"]);
+    assert_eq!(told[8..], ["look_at_gates", "run_hooks", "weigh_reboot", "assess", "report"]);
     let run = run_of(&stage, &id).await;
     assert_eq!(run.run.verdict, Some(RunOutcome::Partial), "{:?}", run.run.detail);
     assert_eq!(run.gates[0].code, "stopped");

@@ -36,6 +36,13 @@ fn readers_see_the_run_with_its_history() {
             ("repair", "the package database is whole"),
             ("read_back", "2 packages read back: 2 of 2 are done"),
             ("run_hooks", "the hooks ended well"),
+            (
+                "weigh_reboot",
+                "the host asks for a reboot (libc6 asked for it); it waits: reboot.policy is never: patchd reboots nothing \
+                 here; stopped by uid 0; a transaction was cut and the package database needs repair: openssl is half \
+                 configured"
+            ),
+            ("assess", "patchd was started again and carries on"),
             ("assess", "the host was assessed: nothing is left to do"),
             ("report", "the report is written"),
         ]

@@ -6,6 +6,7 @@
 mod end;
 mod observed;
 mod proposal;
+mod reboot;
 mod wish;
 
 use patchd_core::baseline::pattern::InvalidPattern;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use self::end::{EndWire, InstalledWire};
 use self::observed::ObservedWire;
 use self::proposal::{FootprintWire, TieWire};
+use self::reboot::{BootWire, RebootViewWire};
 pub(super) use self::wish::{DRY_RUN, decode_wish, encode_wish};
 
 /// The version that is written.
@@ -79,12 +81,15 @@ enum EventWire {
         forbidden: Vec<String>,
         refusal: Option<String>,
     },
-    GatesSeen(ObservedWire),
+    GatesSeen(Box<ObservedWire>),
     HooksRun(EndWire),
     Applied(EndWire),
     Recalled(RecallWire),
     Repaired(EndWire),
     ReadBack(Vec<InstalledWire>),
+    RebootWeighed(RebootViewWire),
+    RebootAsked,
+    BootSeen(BootWire),
     Reported,
     Refused {
         detail: String,
@@ -136,7 +141,7 @@ impl From<&Event> for EventWire {
                 forbidden: simulation.forbidden.clone(),
                 refusal: simulation.refusal.clone(),
             },
-            Event::GatesSeen(observed) => Self::GatesSeen(ObservedWire::from(observed)),
+            Event::GatesSeen(observed) => Self::GatesSeen(Box::new(ObservedWire::from(observed))),
             Event::HooksRun(end) => Self::HooksRun(EndWire::from(end)),
             Event::Applied(end) => Self::Applied(EndWire::from(end)),
             Event::Recalled(recall) => Self::Recalled(match recall {
@@ -147,6 +152,9 @@ impl From<&Event> for EventWire {
             }),
             Event::Repaired(end) => Self::Repaired(EndWire::from(end)),
             Event::ReadBack(installed) => Self::ReadBack(installed.iter().map(InstalledWire::from).collect()),
+            Event::RebootWeighed(view) => Self::RebootWeighed(RebootViewWire::from(view)),
+            Event::RebootAsked => Self::RebootAsked,
+            Event::BootSeen(seen) => Self::BootSeen(BootWire::from(seen)),
             Event::Reported => Self::Reported,
             Event::Refused(Refusal::Packages { detail, blamed, objection }) => Self::Refused {
                 detail: detail.clone(),
@@ -210,7 +218,7 @@ impl TryFrom<EventWire> for Event {
                 forbidden,
                 refusal,
             }),
-            EventWire::GatesSeen(observed) => Self::GatesSeen(observed.into()),
+            EventWire::GatesSeen(observed) => Self::GatesSeen((*observed).into()),
             EventWire::HooksRun(end) => Self::HooksRun(TransactionEnd::from(end)),
             EventWire::Applied(end) => Self::Applied(TransactionEnd::from(end)),
             EventWire::Recalled(recall) => Self::Recalled(match recall {
@@ -223,6 +231,9 @@ impl TryFrom<EventWire> for Event {
             EventWire::ReadBack(installed) => {
                 Self::ReadBack(installed.iter().map(Installed::try_from).collect::<Result<_, _>>()?)
             }
+            EventWire::RebootWeighed(view) => Self::RebootWeighed(view.into()),
+            EventWire::RebootAsked => Self::RebootAsked,
+            EventWire::BootSeen(seen) => Self::BootSeen(seen.into()),
             EventWire::Reported => Self::Reported,
             EventWire::Refused { detail, packages: Some(blamed), conffiles } => {
                 let objection = if conffiles { Objection::Conffiles } else { Objection::Other };

@@ -12,6 +12,9 @@ use super::end::milliseconds;
 pub(super) struct ObservedWire {
     now: Timestamp,
     window: VerdictWire,
+    /// Absent in what an older patchd wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closing: Option<OccurrenceWire>,
     is_paused: bool,
     freeze: Option<UntilWire>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ impl From<&Observed> for ObservedWire {
         Self {
             now: observed.now,
             window: VerdictWire::from(&observed.window),
+            closing: observed.closing.as_deref().map(OccurrenceWire::from),
             is_paused: observed.is_paused,
             freeze: observed.freeze.as_ref().map(freeze),
             lifted: observed.lifted.clone(),
@@ -105,6 +109,7 @@ impl From<ObservedWire> for Observed {
         Self {
             now: wire.now,
             window: Verdict::from(wire.window),
+            closing: wire.closing.map(|occurrence| Box::new(occurrence.into())),
             is_paused: wire.is_paused,
             lifted: wire.lifted,
             freeze: wire.freeze.map(|UntilWire { until, reason }| Freeze { until, reason }),
@@ -192,6 +197,7 @@ mod tests {
         let seen = Observed {
             now: Timestamp::UNIX_EPOCH,
             window: Verdict::NoneConfigured,
+            closing: None,
             is_paused: true,
             freeze: None,
             lifted: None,
