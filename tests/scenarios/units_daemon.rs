@@ -24,6 +24,9 @@ fn root() -> Result<AptRoot> {
     Ok(root)
 }
 
+const CONNECT: &str = "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); \
+                       connect(S, pack_sockaddr_un(\"/run/patchd/executor.sock\")) or exit 1'";
+
 /// The daemon's process.
 fn process(booted: &Booted<'_>) -> Result<String> {
     wait::until("patchd to be ready", 30, || {
@@ -152,6 +155,9 @@ fn nobody_takes_the_place_of_a_socket() -> Result<()> {
     }
     assert_eq!(identity()?.stdout, before);
     assert!(can(&booted, "lab-reader", "patchctl status")?, "who may read reads");
+    for (user, may_connect) in [("root", true), ("patchd", true), ("lab-reader", false)] {
+        assert_eq!(can(&booted, user, CONNECT)?, may_connect, "{user}");
+    }
 
     // While the agent is stopped its place is nobody's.
     booted.run(["systemctl", "stop", "patchd.service"])?;
