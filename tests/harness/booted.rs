@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -20,6 +21,7 @@ use crate::wait;
 const BOOT: &str = r#"set -e
 mount --bind "$1" "$1"; cd "$1"
 mount -t proc proc proc; mount --bind proc/sys proc/sys; mount -o remount,bind,ro proc/sys
+cat proc/sys/kernel/random/uuid >.boot_id; mount --bind .boot_id proc/sys/kernel/random/boot_id
 mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs dev; mkdir dev/pts dev/shm
 for n in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m666 dev/${n%:*} c 1 ${n#*:}; done
@@ -32,6 +34,30 @@ ip link set lo up 2>/dev/null || true
 mkdir -p .old; pivot_root . .old; umount -l /.old; rmdir /.old
 exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal --show-status=0
 "#;
+
+/// A root that is booted as `Booted::boot` does it is a container, and says so. After this, nothing in it tells: systemd, who
+/// has to know, has been told before. Its daemon's sandbox shows it the boot's id that is the root's own.
+const NO_CONTAINER: [(&str, &str); 2] = [
+    (
+        "/usr/lib/systemd/system/lab-machine.service",
+        "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\n\
+         ExecStart=/bin/sh -ec 'rm -f /run/systemd/container; : >/run/lab-empty; mount --bind /run/lab-empty /proc/1/environ'\n\
+         [Install]\nWantedBy=sysinit.target\n",
+    ),
+    (
+        "/etc/systemd/system/patchd.service.d/lab.conf",
+        "[Service]\nBindReadOnlyPaths=/.boot_id:/proc/sys/kernel/random/boot_id\n",
+    ),
+];
+
+/// Has a root look like a machine of its own from its next boot on.
+pub fn conceal_container(root: &AptRoot) -> Result<()> {
+    for (path, text) in NO_CONTAINER {
+        root.write(path, text)?;
+    }
+    root.run(["systemctl", "enable", "lab-machine.service"])?;
+    Ok(())
+}
 
 /// A booted root. It is switched off, hard, when dropped.
 #[derive(Debug)]
@@ -46,27 +72,55 @@ impl<'root> Booted<'root> {
     /// Boots the root and waits until systemd has started what is enabled.
     pub fn boot(root: &'root AptRoot) -> Result<Self> {
         let cgroup = unified_hierarchy()?.join(format!("patchd-test-{}", std::process::id()));
-        std::fs::create_dir(&cgroup).with_context(|| format!("making {}", cgroup.display()))?;
-        let enter = "echo $$ >\"$1\"/cgroup.procs; shift; exec unshare --fork --pid --mount --uts --ipc --net --cgroup \
-                     --propagation private --kill-child bash -c \"$2\" boot \"$1\"";
-        let mut command = command::command("bash");
-        command.args(["-ec", enter, "enter"]).arg(&cgroup).arg(root.path()).arg(BOOT);
-        let outer =
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting unshare")?;
+        let outer = start(root, &cgroup)?;
         let mut booted = Self { root, outer, init: String::new(), cgroup };
-        let children = format!("/proc/{0}/task/{0}/children", booted.outer.id());
-        booted.init = wait::until("the root's first process", 10, || {
+        booted.wait_until_up()?;
+        Ok(booted)
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
+        let children = format!("/proc/{0}/task/{0}/children", self.outer.id());
+        self.init = wait::until("the root's first process", 10, || {
             let first = std::fs::read_to_string(&children).unwrap_or_default();
             Ok(first.split_whitespace().next().map(str::to_owned))
         })?;
         wait::until("the root to be up", 30, || {
-            if let Some(status) = booted.outer.try_wait()? {
+            if let Some(status) = self.outer.try_wait()? {
                 bail!("the root's systemd ended with {status}");
             }
-            let state = command::finish(&mut booted.command(["systemctl", "is-system-running"]))?.stdout;
+            let state = command::finish(&mut self.command(["systemctl", "is-system-running"]))?.stdout;
             Ok(matches!(state.trim(), "running" | "degraded").then_some(()))
-        })?;
-        Ok(booted)
+        })
+    }
+
+    /// Whether the root's systemd has ended by a reboot. An error if it ended in any other way.
+    pub fn has_gone_down(&mut self) -> Result<bool> {
+        match self.outer.try_wait()? {
+            None => Ok(false),
+            // The kernel's own sign: the first process of a namespace that reboots is ended by SIGHUP.
+            Some(status) if status.signal() == Some(1) || status.code() == Some(129) => Ok(true),
+            Some(status) => bail!("the root's systemd ended with {status}"),
+        }
+    }
+
+    /// Waits until the root reboots itself, and boots it again, as its firmware would.
+    pub fn boot_again(&mut self, seconds: u32) -> Result<()> {
+        wait::until("the root to reboot", seconds, || Ok(self.has_gone_down()?.then_some(())))?;
+        self.clear_groups();
+        self.outer = start(self.root, &self.cgroup)?;
+        self.wait_until_up()
+    }
+
+    /// The id of the boot that is under way.
+    pub fn boot_id(&self) -> Result<String> {
+        Ok(self.run(["cat", "/proc/sys/kernel/random/boot_id"])?.stdout.trim().to_owned())
+    }
+
+    fn clear_groups(&self) {
+        let _ = wait::until("the root's processes to end", 5, || {
+            remove_groups(&self.cgroup);
+            Ok((!self.cgroup.exists()).then_some(()))
+        });
     }
 
     /// A command inside, as root.
@@ -135,11 +189,18 @@ impl Drop for Booted<'_> {
         // Its child dies with it, and with that one everything inside.
         let _ = self.outer.kill();
         let _ = self.outer.wait();
-        let _ = wait::until("the root's processes to end", 5, || {
-            remove_groups(&self.cgroup);
-            Ok((!self.cgroup.exists()).then_some(()))
-        });
+        self.clear_groups();
     }
+}
+
+/// Starts the namespaces, in a control group of their own.
+fn start(root: &AptRoot, cgroup: &Path) -> Result<Child> {
+    std::fs::create_dir(cgroup).with_context(|| format!("making {}", cgroup.display()))?;
+    let enter = "echo $$ >\"$1\"/cgroup.procs; shift; exec unshare --fork --pid --mount --uts --ipc --net --cgroup \
+                 --propagation private --kill-child bash -c \"$2\" boot \"$1\"";
+    let mut command = command::command("bash");
+    command.args(["-ec", enter, "enter"]).arg(cgroup).arg(root.path()).arg(BOOT);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting unshare")
 }
 
 /// Where the machine has its second version of control groups.

@@ -24,6 +24,7 @@ mod live_view;
 mod old_code;
 mod once;
 mod packages;
+mod reboot;
 mod rejected;
 mod s3;
 mod s3_requests;
