@@ -190,14 +190,7 @@ pub struct LocalRepository {
 impl LocalRepository {
     /// Makes it, empty, with both suites among the sources of `root`.
     pub fn create(root: &AptRoot) -> Result<Self> {
-        let keys =
-            tempfile::Builder::new().prefix("key").tempdir().context("making a directory for a key")?;
-        let repository = Self { directory: root.at("/srv/repo"), keys };
-        repository.gpg(&["--quick-gen-key", "Lab <lab@example.invalid>", "ed25519", "sign", "0"])?;
-        let exported = root.at("/usr/share/keyrings/lab.gpg");
-        repository.gpg(&["--output", &exported.to_string_lossy(), "--export"])?;
-        std::fs::set_permissions(&exported, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .context("making the key readable")?;
+        let repository = Self::at(root.at("/srv/repo"), &root.at("/usr/share/keyrings/lab.gpg"))?;
         let mut sources = String::new();
         for suite in [Suite::Release, Suite::Security] {
             repository.publish(suite, &[])?;
@@ -207,6 +200,18 @@ impl LocalRepository {
             ));
         }
         root.write("/etc/apt/sources.list.d/lab.list", sources)?;
+        Ok(repository)
+    }
+
+    /// Makes one in a directory, without any suite, and puts the key that signs it where `keyring` says.
+    pub fn at(directory: PathBuf, keyring: &Path) -> Result<Self> {
+        let keys =
+            tempfile::Builder::new().prefix("key").tempdir().context("making a directory for a key")?;
+        let repository = Self { directory, keys };
+        repository.gpg(&["--quick-gen-key", "Lab <lab@example.invalid>", "ed25519", "sign", "0"])?;
+        repository.gpg(&["--output", &keyring.to_string_lossy(), "--export"])?;
+        std::fs::set_permissions(keyring, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .context("making the key readable")?;
         Ok(repository)
     }
 
@@ -234,7 +239,6 @@ impl LocalRepository {
     ) -> Result<()> {
         let codename = suite.codename();
         let pool = self.directory.join("pool").join(codename);
-        let dist = self.directory.join("dists").join(codename);
         if pool.exists() {
             std::fs::remove_dir_all(&pool).with_context(|| format!("removing {}", pool.display()))?;
         }
@@ -247,8 +251,14 @@ impl LocalRepository {
             std::fs::copy(archive, pool.join(name))
                 .with_context(|| format!("copying {}", archive.display()))?;
         }
+        self.publish_index(suite, &self.index(suite)?, facts)
+    }
+
+    /// The same without any archive: with the text of an index, and what it names is where somebody else put it.
+    pub fn publish_index(&self, suite: Suite, index: &str, facts: &[(&str, &str)]) -> Result<()> {
+        let codename = suite.codename();
+        let dist = self.directory.join("dists").join(codename);
         let architecture = architecture()?;
-        let index = self.archive(&["packages", &format!("pool/{codename}")])?;
         write(&dist.join(format!("main/binary-{architecture}/Packages")), index.as_bytes())?;
         let mut options = vec![format!("Architectures={architecture}")];
         let own = [("Origin", "Debian"), ("Codename", codename), ("Components", "main")];
@@ -269,6 +279,11 @@ impl LocalRepository {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         write(&release, with_facts(&self.archive(&arguments)?, facts).as_bytes())?;
         self.gpg(&["--output", &signed.to_string_lossy(), "--clearsign", &release.to_string_lossy()])
+    }
+
+    /// The index of what the pool of a suite has.
+    pub fn index(&self, suite: Suite) -> Result<String> {
+        self.archive(&["packages", &format!("pool/{}", suite.codename())])
     }
 
     fn archive(&self, arguments: &[&str]) -> Result<String> {
