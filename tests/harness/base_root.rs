@@ -93,24 +93,25 @@ impl Base {
             mmdebstrap.arg(format!("--include={}", self.included()));
         }
         mmdebstrap.arg(format!("--customize-hook={}", self.customize())).arg(codename).arg(&partial);
-        mmdebstrap.args(mirror()?);
+        mmdebstrap.args(mirror(&self::codename()?)?);
         command::finish(&mut mmdebstrap)?.success()?;
         std::fs::rename(&partial, base).with_context(|| format!("naming {}", base.display()))
     }
 }
 
-/// The machine's own mirror of its release, if apt has fetched from one; mmdebstrap knows a default.
-fn mirror() -> Result<Option<String>> {
+/// The machine's own mirror of a release or of its security updates, if apt has fetched from one; mmdebstrap knows a
+/// default for releases.
+pub(crate) fn mirror(release: &str) -> Result<Option<String>> {
     let targets = command::run(
         "apt-get",
         ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
     )?;
-    let wanted = format!(" {} main", codename()?);
+    let wanted = format!(" {release} main");
     Ok(targets.stdout.lines().find_map(|line| line.strip_suffix(&wanted)).map(str::to_owned))
 }
 
 /// The release that this machine runs.
-fn codename() -> Result<String> {
+pub(crate) fn codename() -> Result<String> {
     let text = std::fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
     let Some(codename) = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")) else {
         bail!("/etc/os-release names no VERSION_CODENAME: roots are built on Debian and Ubuntu");
@@ -119,7 +120,7 @@ fn codename() -> Result<String> {
 }
 
 /// FNV-1a: the same on every machine and with every compiler.
-fn fingerprint(text: &str) -> u64 {
+pub(crate) fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -25,5 +25,6 @@ pub mod space;
 pub mod story;
 pub mod supervised;
 pub mod sweep;
+pub mod vm;
 pub mod wait;
 pub mod watch;

@@ -56,8 +56,12 @@ impl Release {
 
 /// A package of the programs of this build, below `place`, that calls itself so. It is compressed as little as can be.
 pub fn of_this_build(family: Family, version: &str, place: &Path) -> Result<PathBuf> {
-    let built = place::profile_directory()?;
-    let mut dist = command::command(built.join("xtask"));
+    of_programs(&place::profile_directory()?, family, version, place)
+}
+
+/// The same of other programs.
+pub fn of_programs(programs: &Path, family: Family, version: &str, to: &Path) -> Result<PathBuf> {
+    let mut dist = command::command(place::profile_directory()?.join("xtask"));
     // It asks cargo what is linked.
     for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"] {
         if let Some(value) = std::env::var_os(name) {
@@ -68,8 +72,9 @@ pub fn of_this_build(family: Family, version: &str, place: &Path) -> Result<Path
         Family::Deb => "deb",
         Family::Rpm => "rpm",
     };
-    dist.args(["dist", "--compression", "0", "--only", only, "--version", version, "--programs"]).arg(&built);
-    let said = command::finish(dist.arg("--out").arg(place))?.success()?;
+    dist.args(["dist", "--compression", "0", "--only", only, "--version", version, "--programs"])
+        .arg(programs);
+    let said = command::finish(dist.arg("--out").arg(to))?.success()?;
     let extension = format!(".{only}");
     let made = said.stdout.lines().find(|line| line.ends_with(&extension)).map(PathBuf::from);
     made.with_context(|| format!("{} names no package: {}", said.line, said.stdout))
