@@ -9,14 +9,23 @@ use xshell::{Cmd, Shell, cmd};
 use crate::tally::{self, Tally};
 use crate::{Workspace, dist, readme, setup};
 
-/// Runs every step. The closing line is the last thing that is printed.
+/// Runs every step but the stories on virtual machines. The closing line is the last thing that is printed.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    run_steps(workspace, |gate| steps(workspace, gate))
+}
+
+/// Plays the stories on virtual machines, with the programs as they are shipped.
+pub(crate) fn run_vm(workspace: &Workspace) -> Result<ExitCode> {
+    run_steps(workspace, |gate| vm(workspace, gate))
+}
+
+fn run_steps(workspace: &Workspace, steps: impl FnOnce(&mut Gate) -> Result<()>) -> Result<ExitCode> {
     let mut gate = Gate::default();
     if let Err(error) = setup::run(workspace) {
         eprintln!("xtask: {error:#}");
         gate.add("setup", Tally::FAILED);
     } else {
-        steps(workspace, &mut gate)?;
+        steps(&mut gate)?;
     }
     println!();
     for note in &gate.notes {
@@ -52,11 +61,12 @@ impl Gate {
     }
 
     /// Takes what a piece of work of our own came to.
-    fn task(&mut self, step: &'static str, result: Result<()>) {
+    fn task(&mut self, step: &'static str, result: Result<()>) -> bool {
         if let Err(error) = &result {
             eprintln!("xtask: {error:#}");
         }
         self.add(step, if result.is_ok() { Tally::PASSED } else { Tally::FAILED });
+        result.is_ok()
     }
 
     fn total(&self) -> Tally {
@@ -83,7 +93,8 @@ fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     // A build of its own kind, for release and an older glibc: cargo can't do that while it runs the tests.
     gate.task("dist", dist::release(workspace));
     if is_built {
-        tests(&shell, workspace, gate)?;
+        tests(&shell, workspace, gate, Profile::Default)?;
+        gate.notes.push("tests: left out: the stories on virtual machines: `cargo xtask test --vm`".into());
         doctests(&shell, gate)?;
         readme(&shell, workspace, gate);
     } else {
@@ -97,10 +108,45 @@ fn steps(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
     Ok(())
 }
 
-fn tests(shell: &Shell, workspace: &Workspace, gate: &mut Gate) -> Result<()> {
-    let junit = workspace.root.join("target/nextest/default/junit.xml");
+fn vm(workspace: &Workspace, gate: &mut Gate) -> Result<()> {
+    let shell = Shell::new()?;
+    shell.change_dir(&workspace.root);
+    shell.set_var("RUST_BACKTRACE", "0");
+    shell.remove_path(workspace.target.join("scratch"))?;
+    let is_released = gate.task("dist", dist::release(workspace));
+    let is_built =
+        is_released && gate.check("build", cmd!(shell, "cargo build --workspace --bins --tests --locked"));
+    if !is_built {
+        gate.add("tests", Tally::FAILED);
+        return Ok(());
+    }
+    shell.set_var("PATCHD_VM_PROGRAMS", dist::release_programs(workspace));
+    // Here, so that no test is ended for what takes minutes once.
+    let lab = workspace.target.join("debug/lab-vm");
+    if gate.check("machine", cmd!(shell, "{lab} build")) {
+        tests(&shell, workspace, gate, Profile::Vm)?;
+    } else {
+        gate.add("tests", Tally::FAILED);
+    }
+    Ok(())
+}
+
+/// Which tests are run, as `.config/nextest.toml` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    Default,
+    Vm,
+}
+
+fn tests(shell: &Shell, workspace: &Workspace, gate: &mut Gate, profile: Profile) -> Result<()> {
+    let profile = match profile {
+        Profile::Default => "default",
+        Profile::Vm => "vm",
+    };
+    let junit = workspace.root.join("target/nextest").join(profile).join("junit.xml");
     shell.remove_path(&junit)?;
-    let result = cmd!(shell, "cargo nextest run --workspace --no-fail-fast --locked").run();
+    let result =
+        cmd!(shell, "cargo nextest run --profile {profile} --workspace --no-fail-fast --locked").run();
     let text = if junit.exists() { shell.read_file(&junit)? } else { String::new() };
     let mut tests = tally::junit(&text);
     if let Err(error) = result {

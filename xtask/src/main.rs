@@ -7,6 +7,7 @@
 mod bench;
 mod dist;
 mod gate;
+mod lab;
 mod readme;
 mod setup;
 mod sweep;
@@ -31,13 +32,22 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Install what the tests need, then run every check and every test; the last line counts.
-    Test,
+    Test {
+        /// Only the stories that are played on a virtual machine, which the run without this leaves out
+        #[arg(long)]
+        vm: bool,
+    },
     /// Install what the tests need, and nothing else.
     Setup,
     /// Cut runs at point after point in disposable roots, and judge what is left; exits 1 unless all is well
     Sweep(sweep::SweepArguments),
     /// Make the packages that hosts install.
     Dist(dist::DistArguments),
+    /// Make a place to try patchd in.
+    Lab {
+        #[command(subcommand)]
+        lab: lab::Lab,
+    },
     /// Measure ours beside the peer on this machine's own database and lists.
     Bench(bench::BenchArguments),
 }
@@ -50,7 +60,9 @@ fn main() -> ExitCode {
         return exit(bench::measure::run_one(&line).map(|()| ExitCode::SUCCESS));
     }
     let result = Workspace::find().and_then(|workspace| match Arguments::parse().task {
-        Task::Test => gate::run(&workspace),
+        Task::Test { vm: false } => gate::run(&workspace),
+        Task::Test { vm: true } => gate::run_vm(&workspace),
+        Task::Lab { lab } => lab::run(&workspace, &lab),
         Task::Bench(arguments) => bench::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
         Task::Dist(arguments) => dist::run(&workspace, arguments).map(|()| ExitCode::SUCCESS),
         Task::Sweep(arguments) => sweep::run(&workspace, &arguments),

@@ -133,6 +133,11 @@ pub(crate) fn release(workspace: &Workspace) -> Result<()> {
     run(workspace, DistArguments { programs: None, version: None, out: None, only: None, compression, arch })
 }
 
+/// Where the programs of the release lie.
+pub(crate) fn release_programs(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("dist").join(Architecture::Amd64.target()).join("release")
+}
+
 pub(crate) fn run(workspace: &Workspace, arguments: DistArguments) -> Result<()> {
     let shell = Shell::new()?;
     let given = arguments.programs.map(std::path::absolute).transpose()?;
