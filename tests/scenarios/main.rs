@@ -36,3 +36,4 @@ mod toys;
 mod units;
 mod units_daemon;
 mod units_executor;
+mod vm;
