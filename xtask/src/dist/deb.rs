@@ -15,7 +15,8 @@ use crate::dist::{DESCRIPTION, MAINTAINER, REVISION, Recipe, SUMMARY};
 const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
 
 /// The oldest glibc that the programs run with; tests hold them to it.
-const DEPENDS: &str = "apt, libc6 (>= 2.17), systemd | systemd-standalone-sysusers | systemd-sysusers";
+const DEPENDS: &str =
+    "apt, libc6 (>= 2.17), passwd, systemd | systemd-standalone-sysusers | systemd-sysusers";
 
 pub(crate) fn make(shell: &Shell, recipe: &Recipe, tree: &Tree, scratch: &Path) -> Result<PathBuf> {
     let control = tree.root.join("DEBIAN");

@@ -59,11 +59,12 @@ pub(crate) fn make(shell: &Shell, recipe: &Recipe, tree: &Tree, scratch: &Path) 
 
 fn spec_text(shell: &Shell, recipe: &Recipe, tree: &Tree) -> Result<String> {
     let version = &recipe.version;
+    // What the scriptlets call beside systemd is named by its path, since distributions name the packages differently.
     // What the programs need of glibc is read off them by rpmbuild; they offer nothing to others.
     let mut spec = format!(
         "Name: patchd\nVersion: {version}\nRelease: {REVISION}\nSummary: {}\nLicense: Apache-2.0\n\
-         Packager: {MAINTAINER}\nAutoReq: yes\nAutoProv: no\nRequires: systemd\nRequires(pre): /usr/sbin/useradd\n\
-         Requires(post): systemd\nRequires(preun): systemd\nRequires(postun): systemd\n\n%description\n",
+         Packager: {MAINTAINER}\nAutoReq: yes\nAutoProv: no\nRequires: systemd\nRequires(post): systemd /usr/sbin/useradd /usr/sbin/groupadd\n\
+         Requires(preun): systemd /usr/bin/flock\n\n%description\n",
         capitalised(SUMMARY)
     );
     let paragraphs = DESCRIPTION.map(|paragraph| wrapped(paragraph, 78).join("\n"));
