@@ -12,6 +12,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::Signal;
 
 use crate::apt_root::AptRoot;
 use crate::command::{self, Finished};
@@ -149,6 +150,14 @@ impl<'root> Booted<'root> {
     pub fn property(&self, unit: &str, name: &str) -> Result<String> {
         let said = self.run(["systemctl", "show", "--value", "--property", name, unit])?;
         Ok(said.stdout.trim().to_owned())
+    }
+
+    /// Waits until the root's systemd ends. Whether it ended to be booted again.
+    pub fn is_rebooted(&mut self) -> Result<bool> {
+        let status = wait::until("the root to go down", 60, || Ok(self.outer.try_wait()?))?;
+        // How the kernel tells a namespace's restart: its first process dies of this signal.
+        Ok(status.signal() == Some(Signal::SIGHUP as i32)
+            || status.code() == Some(128 + Signal::SIGHUP as i32))
     }
 
     /// Brings what connects to this port of the root's own loopback to the same port of the machine's, as long as the

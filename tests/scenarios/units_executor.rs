@@ -7,7 +7,7 @@ use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
 use patchd_tests::outcome::{is_root_or_skipped, left_out};
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
-use patchd_tests::wait;
+use patchd_tests::{command, place, wait};
 
 /// In the way of real scripts: each tries one thing, and notes whether it could.
 const PROBES: &str = r#"try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name: yes"; else echo "$name: no"; fi; }
@@ -105,5 +105,29 @@ fn scripts_of_packages_can_do_what_they_do_elsewhere() -> Result<()> {
     // What they left is there for the host, not for themselves alone.
     booted.run(["findmnt", "--source", "lab-mounted", "--mountpoint", "/mnt"])?;
     booted.run(["test", "-e", "/tmp/lab-left"])?;
+    Ok(())
+}
+
+/// The unit may not restart the machine itself, and systemd is asked by what runs in it.
+#[test]
+fn the_order_to_reboot_goes_through() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let root = AptRoot::fresh_with_systemd()?;
+    let unit = std::fs::read_to_string(place::workspace().join("systemd/patchd-executor.service"))?;
+    let own = ["Requires=", "After=", "RefuseManualStart=", "StandardInput=", "ExecStart="];
+    let kept = unit.lines().filter(|line| !own.iter().any(|key| line.starts_with(key)));
+    let unit = kept.collect::<Vec<_>>().join("\n");
+    let unit = unit.replace("[Service]", "[Service]\nExecStart=/bin/systemctl reboot");
+    assert!(
+        unit.contains("ExecStart=/bin/systemctl reboot\n")
+            && unit.contains("\nCapabilityBoundingSet=~CAP_SYS_BOOT")
+    );
+    root.write("/etc/systemd/system/lab-reboot.service", unit)?;
+    let mut booted = Booted::boot(&root)?;
+    // The answer may be lost with the machine.
+    let _ = command::finish(&mut booted.command(["systemctl", "start", "lab-reboot.service"]));
+    assert!(booted.is_rebooted()?);
     Ok(())
 }
