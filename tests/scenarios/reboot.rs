@@ -147,6 +147,12 @@ fn a_host_that_asks_for_the_same_at_every_boot_is_rebooted_once() -> Result<()> 
         assert!(text(item, "/detail").contains("the reboot waits: the executor refuses"), "{item:#}");
     }
     assert_eq!(remembered(&booted)?.len(), 1);
+    // A scan after it tells the same.
+    booted.run(["patchctl", "scan"])?;
+    let explained = booted.run(["patchctl", "explain", "lab-core"])?.stdout;
+    assert!(explained.contains("the reboot waits"), "{explained}");
+    let status = booted.run(["patchctl", "status"])?.stdout;
+    assert!(status.contains("the host asks for one"), "{status}");
     Ok(())
 }
 

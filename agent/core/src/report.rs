@@ -278,6 +278,17 @@ impl Report {
         Assessment::of(self.all_problems())
     }
 
+    /// Tells with every package that runs only after a reboot why the host did not get one.
+    #[must_use]
+    pub fn with_waiting_reboot(mut self, waits: Option<&str>) -> Self {
+        for reason in self.judgement.items.iter_mut().filter_map(|item| item.reason.as_mut()) {
+            if let Cause::Reboot { waits: told, .. } = &mut reason.cause {
+                *told = waits.map(str::to_owned);
+            }
+        }
+        self
+    }
+
     /// Adds what a run did. What the baseline asks for, and the run tried in vain or could not try because of what the
     /// baseline blocks, has failed. What was not tried is still missing, and says what stood in the way.
     #[must_use]
@@ -307,11 +318,7 @@ impl Report {
             }
         }
         let waits = record.reboot.as_deref().and_then(Reboot::waits);
-        for reason in self.judgement.items.iter_mut().filter_map(|item| item.reason.as_mut()) {
-            if let Cause::Reboot { waits: told, .. } = &mut reason.cause {
-                told.clone_from(&waits);
-            }
-        }
+        self = self.with_waiting_reboot(waits.as_deref());
         let not_applicable = self.judgement.counts.not_applicable;
         self.judgement.counts = compliance::count(&self.judgement.items, not_applicable);
         self.run = Some(record);

@@ -9,6 +9,8 @@ use patchd_protocol::report::native::{
     ChangeWire, ComplianceWire, OperationWire, ReportDocument, SummaryWire,
 };
 
+use patchd_protocol::words::AnswerWire;
+
 use super::outcome::beside;
 use super::report::usual_architecture;
 use super::{View, fact, package_text, stamp, updates_text};
@@ -45,6 +47,9 @@ pub(crate) fn status(document: &StatusDocument, view: &View) -> Vec<Line> {
     match &document.last_report {
         Some(report) => {
             add("Verdict", &summary_text(&report.summary));
+            if report.needs_reboot == Some(AnswerWire::Yes) {
+                add("Reboot", "the host asks for one: `patchctl report` tells why, and what it waits for");
+            }
             add("Report", &format!("{} of {}", report.id, view.when(report.finished_at)));
         }
         None => add("Verdict", "no report was written yet"),

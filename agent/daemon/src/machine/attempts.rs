@@ -1,4 +1,4 @@
-//! What earlier applies tried in vain, from the reports that are kept on this host: a scan tells of it as long as the same
+//! What earlier applies tried in vain, and why the last one left a reboot waiting, from the reports that are kept on this host: a scan tells of it as long as the same
 //! version is installed and the same one is asked for. Whether that holds is the judgement's to see.
 
 use std::fs::File;
@@ -9,6 +9,7 @@ use patchd_core::compliance::{Attempt, Attempts};
 use patchd_core::package::{Architecture, PackageId, PackageName, Version};
 use patchd_core::reason::Cause;
 use patchd_core::run::RunId;
+use patchd_host::machine;
 use patchd_protocol::report::native::OperationWire;
 use serde::Deserialize;
 
@@ -27,8 +28,15 @@ const MAX_REPORT: u64 = 64 << 20;
 /// What of a report counts here.
 #[derive(Debug, Deserialize)]
 struct Told {
+    #[serde(default)]
+    host: Host,
     items: Vec<Item>,
     run: Option<Run>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Host {
+    boot_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +54,13 @@ struct Run {
     failed: Vec<Setback>,
     #[serde(default)]
     waiting: Vec<Setback>,
+    reboot: Option<Reboot>,
+}
+
+/// Why the host was not rebooted at the end of a run; absent if it was.
+#[derive(Debug, Deserialize)]
+struct Reboot {
+    detail: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,12 +73,27 @@ impl<C: Clock> Machine<C> {
     /// The last attempt on each package. What can't be read is no reason to hold a report up.
     pub(super) async fn attempts(&self) -> Attempts {
         let Some(documents) = self.parts.documents.clone() else { return Attempts::new() };
+        let applies = self.applies().await;
+        tokio::task::spawn_blocking(move || read(&documents, &applies)).await.unwrap_or_default()
+    }
+
+    /// Why the last apply did not have the host rebooted, as long as its boot is under way.
+    pub(super) async fn waiting_reboot(&self) -> Option<String> {
+        let documents = self.parts.documents.clone()?;
+        let last = self.applies().await.into_iter().next()?;
+        let told = tokio::task::spawn_blocking(move || documents.open_report(&last).ok()?.map(unpack)?.ok());
+        let Told { host, run, .. } = told.await.ok()??;
+        let is_of_this_boot = host.boot_id.is_some() && host.boot_id == machine::boot_id();
+        run?.reboot?.detail.filter(|_| is_of_this_boot)
+    }
+
+    /// The last applies that left a report, the newest first.
+    async fn applies(&self) -> Vec<RunId> {
         let applies = self.parts.journal.with(|journal| {
             let runs = journal.runs(RUNS)?.into_iter().filter(|run| run.operation == OperationWire::Apply);
             Ok(runs.filter_map(|run| RunId::parse(&run.report?).ok()).take(REPORTS).collect::<Vec<_>>())
         });
-        let applies = applies.await.unwrap_or_default();
-        tokio::task::spawn_blocking(move || read(&documents, &applies)).await.unwrap_or_default()
+        applies.await.unwrap_or_default()
     }
 }
 
@@ -88,7 +118,7 @@ fn unpack(file: File) -> io::Result<Told> {
 }
 
 fn of_report(run: &RunId, told: Told) -> Vec<(PackageId, Attempt)> {
-    let Told { items, run: Some(record) } = told else { return Vec::new() };
+    let Told { items, run: Some(record), .. } = told else { return Vec::new() };
     items.into_iter().filter_map(|item| of_item(run, &record, item)).collect()
 }
 

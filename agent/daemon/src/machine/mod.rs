@@ -304,7 +304,7 @@ impl<C: Clock> Machine<C> {
         let seen = Arc::new(seen.map_err(|error| chain(&error))?);
         let (known, clock) = (Arc::clone(&seen), Arc::clone(&self.parts.clock));
         let old_code = self.old_code(&order.id).await;
-        let attempts = self.attempts().await;
+        let (attempts, waits) = (self.attempts().await, self.waiting_reboot().await);
         let extracts = self.parts.extracts.clone();
         let scanned = tokio::task::spawn_blocking(move || {
             let freeze = settings.frozen(clock.now());
@@ -327,7 +327,7 @@ impl<C: Clock> Machine<C> {
                 run: None,
                 old_code: Some(old_code),
             };
-            scan(&root, request, || clock.now())
+            scan(&root, request, || clock.now()).with_waiting_reboot(waits.as_deref())
         });
         let report = scanned.await.map_err(|error| format!("a bug of patchd cut the scan: {error}"))?;
         let report = self.note_first_seen(report, seen).await.map_err(|error| chain(&error))?;
