@@ -66,6 +66,24 @@ impl AptRoot {
         Self::on(Base::Needrestart)
     }
 
+    /// A host as its image has it, before patchd was ever there: systemd to boot it with, no user of patchd's, and nobody who
+    /// forbids that services are started.
+    pub fn fresh_host() -> Result<Self> {
+        Self::on(Base::Systemd)?.without_traces()
+    }
+
+    /// The same with rpm, whose database is where distributions have it.
+    pub fn fresh_host_with_rpm() -> Result<Self> {
+        let root = Self::on(Base::Rpm)?.without_traces()?;
+        root.write("/etc/rpm/macros", "%_dbpath /var/lib/rpm\n")?;
+        Ok(root)
+    }
+
+    fn without_traces(self) -> Result<Self> {
+        self.run(["sh", "-ec", "userdel patchd; rm -f /usr/sbin/policy-rc.d; ! getent group patchd"])?;
+        Ok(self)
+    }
+
     /// The oldest that can be made: what runs in it runs on whatever came after.
     pub fn fresh_of_the_oldest_release() -> Result<Self> {
         Self::on(Base::Oldest)

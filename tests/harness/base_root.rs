@@ -40,6 +40,8 @@ pub(crate) enum Base {
     Systemd,
     /// That, and needrestart.
     Needrestart,
+    /// That of Systemd, and rpm.
+    Rpm,
     /// What is essential, of the oldest release that mirrors still carry.
     Oldest,
 }
@@ -53,6 +55,7 @@ impl Base {
             Self::Apt => "ca-certificates",
             Self::Systemd => "ca-certificates,systemd,systemd-sysv,dbus",
             Self::Needrestart => "ca-certificates,systemd,systemd-sysv,dbus,needrestart",
+            Self::Rpm => "ca-certificates,systemd,systemd-sysv,dbus,rpm",
             Self::Oldest => "",
         }
     }
@@ -60,7 +63,7 @@ impl Base {
     fn customize(self) -> String {
         match self {
             Self::Apt | Self::Oldest => CUSTOMIZE.into(),
-            Self::Systemd | Self::Needrestart => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
+            Self::Systemd | Self::Needrestart | Self::Rpm => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
         }
     }
 

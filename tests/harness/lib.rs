@@ -17,6 +17,7 @@ pub mod executor_client;
 pub mod fake_http;
 pub mod oracle;
 pub mod outcome;
+pub mod package_host;
 pub mod packages;
 pub mod place;
 pub mod repository;

@@ -23,6 +23,8 @@ mod imds;
 mod live_view;
 mod old_code;
 mod once;
+mod package_deb;
+mod package_deb_accidents;
 mod packages;
 mod reboot;
 mod rejected;

@@ -13,8 +13,9 @@ use patchd_tests::apt_root::AptRoot;
 use patchd_tests::binaries::Binaries;
 use patchd_tests::booted::Booted;
 use patchd_tests::outcome::is_root_or_skipped;
+use patchd_tests::packages::Family::Deb;
 use patchd_tests::repository::{LocalRepository, Suite, ToyPackage};
-use patchd_tests::{place, wait};
+use patchd_tests::{package_host, place, wait};
 use serde_json::Value;
 
 /// As packages of daemons do it: at the first installation, and when they are upgraded.
@@ -137,6 +138,69 @@ fn check(repack: &[&str]) -> Result<()> {
     assert!(outcomes.contains("\"state\": \"ended\"") && !outcomes.contains("interrupted"), "{outcomes}");
     let log = booted.run(["cat", "/var/log/dpkg.log"])?.stdout;
     assert_eq!(log.matches(" upgrade patchd:").count(), 1, "{log}");
+    Ok(())
+}
+
+/// As an operator might have it: patchd removed in the middle of a run, by a hook of its own.
+const REMOVING_HOOK: &str = "#!/bin/sh\ndpkg --remove patchd >/var/log/hook.log 2>&1 || true\n";
+
+#[test]
+fn the_real_package_cuts_no_run_and_the_new_program_is_started_after_it() -> Result<()> {
+    if !is_root_or_skipped() {
+        return Ok(());
+    }
+    let root = AptRoot::fresh_host()?;
+    let repository = LocalRepository::create(&root)?;
+    repository.publish(Suite::Release, &toys("1.0"))?;
+    let (old, new) = (package_host::package(&root, Deb, "0.0.9")?, package_host::package(&root, Deb, "1.0")?);
+    let new = package_host::edited(&root, &new, "printf 'the new one' >>usr/bin/patchd")?;
+    root.run([
+        "sh",
+        "-ec",
+        &format!("apt-get update; apt-get install -y lab-before lab-patch lab-zebra; dpkg -i {old}"),
+    ])?;
+    repository.publish_beside(Suite::Security, &toys("1.1"), &[root.at(&new)])?;
+    root.write("/etc/patchd/patchd.d/lab.toml", always_open())?;
+    root.write("/etc/patchd/hooks/pre-patch.d/remove", REMOVING_HOOK)?;
+    root.run(["chmod", "755", "/etc/patchd/hooks/pre-patch.d/remove"])?;
+
+    let booted = Booted::boot(&root)?;
+    let told = || booted.journal();
+    package_host::ready(&booted)?;
+    let process = package_host::processes(&booted)?.remove("patchd.service").context("it does not run")?;
+    let document = wait::until("the report of the run", 120, || report(&booted)).with_context(told)?;
+    let run = document.get("run").context("no run in the report")?;
+    assert_eq!(run.get("verdict").and_then(Value::as_str), Some("succeeded"), "{run:#}\n{}", told());
+    let state = package_host::said(&booted, "dpkg-query -W -f='${Version}|${Status}' patchd")?;
+    assert_eq!(state, "1.0-1|install ok installed");
+    assert!(
+        root.read("/var/log/hook.log")?.contains("by its own hand"),
+        "{}",
+        root.read("/var/log/hook.log")?
+    );
+
+    // The run was told of by one process, the one from before it; the new program is started when it is over.
+    let id = document.get("id").and_then(Value::as_str).context("the report has no id")?;
+    let lines = format!(
+        "journalctl -q --no-pager -o json RUN_ID={id} _COMM=patchd | grep -o '\"_PID\":\"[0-9]*\"' | sort -u"
+    );
+    assert_eq!(package_host::said(&booted, &lines)?, format!("\"_PID\":\"{process}\""));
+    let old_code =
+        |document: &Value| document.pointer("/host/old_code").map(Value::to_string).unwrap_or_default();
+    assert!(old_code(&document).contains("patchd.service"), "{}", old_code(&document));
+    wait::until("the new program", 60, || Ok(package_host::runs_what_is_installed(&booted)?.then_some(())))
+        .with_context(told)?;
+    package_host::ready(&booted)?;
+    assert_eq!(package_host::said(&booted, "tail -c 11 /usr/bin/patchd")?, "the new one");
+    package_host::scan(&booted)?;
+    let newest =
+        "gzip -dc $(find /var/lib/patchd/reports/v1/reports -name '*-scan-*.json.gz' | sort | tail -n 1)";
+    let after: Value = serde_json::from_str(&package_host::said(&booted, newest)?)?;
+    assert!(
+        after.pointer("/host/old_code").is_some() && !old_code(&after).contains("patchd.service"),
+        "{}",
+        old_code(&after)
+    );
     Ok(())
 }
 
