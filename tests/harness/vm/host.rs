@@ -30,14 +30,6 @@ const SOURCES: &str = "mkdir -p /etc/patchd/patchd.d
 echo 'deb [signed-by=/srv/lab/lab.gpg] copy:/srv/lab/repo lab-security main' >/etc/apt/sources.list.d/security.list
 cp /srv/lab/lab.toml /etc/patchd/patchd.d/lab.toml";
 
-/// What a package without maintainer scripts leaves to whoever installs it.
-const SWITCH_ON: &str = "if [ ! -e /var/lib/dpkg/info/patchd.postinst ]; then
-    systemd-sysusers
-    systemd-tmpfiles --create
-    systemctl daemon-reload
-    systemctl enable --now patchd-executor.socket patchd.service
-fi";
-
 /// Which updates the repository has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Updates {
@@ -83,7 +75,6 @@ impl VmHost {
         let install = "apt-get install -y -q /srv/lab/patchd_1.0.0*.deb </dev/null";
         let said = self.vm.run_for(&format!("DEBIAN_FRONTEND=noninteractive {install}"), 300)?;
         ensure!(said.code == 0, "installing patchd: {said:#?}");
-        self.vm.run(SWITCH_ON)?;
         Ok(said.stdout)
     }
 
