@@ -9,7 +9,13 @@ use patchd_tests::outcome::is_root_or_skipped;
 use patchd_tests::place;
 
 /// Those that are played below.
-const PLAYED: [&str; 1] = ["README.md"];
+const PLAYED: [&str; 5] = [
+    "README.md",
+    "docs/install.md",
+    "docs/operator-guide.md",
+    "docs/troubleshooting.md",
+    "docs/upgrading.md",
+];
 
 fn play(document: &str) -> Result<()> {
     assert!(PLAYED.contains(&document));
@@ -22,6 +28,26 @@ fn play(document: &str) -> Result<()> {
 #[test]
 fn readme() -> Result<()> {
     play("README.md")
+}
+
+#[test]
+fn install() -> Result<()> {
+    play("docs/install.md")
+}
+
+#[test]
+fn operator_guide() -> Result<()> {
+    play("docs/operator-guide.md")
+}
+
+#[test]
+fn troubleshooting() -> Result<()> {
+    play("docs/troubleshooting.md")
+}
+
+#[test]
+fn upgrading() -> Result<()> {
+    play("docs/upgrading.md")
 }
 
 #[test]
@@ -65,6 +91,21 @@ fn is_like_a_command(line: &str) -> bool {
     let first = words.next().unwrap_or_default();
     let is_started = PROGRAMS.contains(&first) && words.next().is_some_and(|word| word.is_ascii());
     !is_drawn && (matches!(first, "$" | "#") || is_started)
+}
+
+/// What the guide says of S3's refusals is what patchd says of them.
+#[test]
+fn each_sentence_about_the_store_is_one_that_patchd_says() -> Result<()> {
+    let guide = std::fs::read_to_string(place::workspace().join("docs/troubleshooting.md"))?;
+    let code = std::fs::read_to_string(place::workspace().join("agent/daemon/src/store/s3_error.rs"))?;
+    let sentences: Vec<_> =
+        guide.lines().filter_map(|line| line.strip_prefix("| \"")?.split('"').next()).collect();
+    assert!(10 < sentences.len(), "{sentences:?}");
+    // As the compiler reads a text over two lines.
+    let code = code.replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
+    let strange: Vec<_> = sentences.into_iter().filter(|sentence| !code.contains(sentence)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    Ok(())
 }
 
 #[test]

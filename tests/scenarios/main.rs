@@ -26,6 +26,7 @@ mod once;
 mod package_deb;
 mod package_deb_accidents;
 mod packages;
+mod pictures;
 mod reboot;
 mod rejected;
 mod s3;

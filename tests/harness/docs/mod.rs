@@ -14,6 +14,7 @@
 
 pub mod aws_policy;
 pub mod blocks;
+pub mod picture;
 pub mod player;
 mod states;
 pub mod transcript;

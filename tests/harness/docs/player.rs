@@ -43,34 +43,39 @@ pub fn play(document: &str) -> Result<()> {
     let mut host = Host::new(Booted::boot(&root)?);
     let mut findings = Vec::new();
     for block in &blocks {
-        let place = format!("{document}:{}", block.line);
-        for name in &block.setup {
-            host.enter(name).with_context(|| format!("{place}: the setup {name}"))?;
-        }
-        if let Some(path) = &block.path {
-            ensure!(path.starts_with('/'), "{place}: {path} is no absolute path");
-            host.root().write(path, &block.text)?;
-        }
-        match block.language {
-            Language::Console => {
-                for command in transcript::commands(block).with_context(|| place.clone())? {
-                    findings.extend(typed(&host, &command, document)?);
-                }
-            }
-            Language::Script => {
-                let said = command::finish(&mut host.booted().command(["sh", "-euc", &block.text]))?;
-                said.success().with_context(|| place)?;
-            }
-            Language::Toml | Language::Json | Language::Yaml => {
-                checked(&host, block).with_context(|| place)?;
-            }
-            Language::Text => {}
+        if let Err(error) = played(&mut host, block, document, &mut findings) {
+            findings.push(format!("{document}:{}: {error:?}", block.line));
+            break;
         }
     }
     if findings.is_empty() {
         return Ok(());
     }
-    bail!("{document} does not show what is printed:\n{}", findings.join("\n"))
+    bail!("{document} does not show what happens:\n{}", findings.join("\n"))
+}
+
+fn played(host: &mut Host<'_>, block: &Block, document: &str, findings: &mut Vec<String>) -> Result<()> {
+    for name in &block.setup {
+        host.enter(name).with_context(|| format!("the setup {name}"))?;
+    }
+    if let Some(path) = &block.path {
+        ensure!(path.starts_with('/'), "{path} is no absolute path");
+        host.root().write(path, &block.text)?;
+    }
+    match block.language {
+        Language::Console => {
+            for command in transcript::commands(block)? {
+                findings.extend(typed(host, &command, document)?);
+            }
+            Ok(())
+        }
+        Language::Script => {
+            let said = command::finish(&mut host.booted().command(["sh", "-euc", &block.text]))?;
+            said.success().map(drop)
+        }
+        Language::Toml | Language::Json | Language::Yaml => checked(host, block),
+        Language::Text => Ok(()),
+    }
 }
 
 /// Types a command. What it should not have printed is a finding; that it failed ends the play.

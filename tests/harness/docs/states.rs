@@ -6,7 +6,7 @@ use crate::agent_host::always_open;
 use crate::apt_root::AptRoot;
 use crate::booted::Booted;
 use crate::command;
-use crate::place;
+use crate::packages::{self, Family};
 use crate::repository::{LocalRepository, Suite, ToyPackage};
 use crate::wait;
 
@@ -24,6 +24,15 @@ const PACKAGES: [(&str, &str, Suite, &str); 5] = [
 
 /// What a container's clock is no reason to wait for, and a daemon that nobody has to wait for.
 const LAB: &str = "[clock]\nrequire_synchronised = false\n";
+
+/// A source that is no longer where it was.
+const LOST: &str = "deb [signed-by=/usr/share/keyrings/lab.gpg] copy:/srv/moved lab main\n";
+
+/// What a package manager does to keep others away.
+const HOLD: &str = r#"use Fcntl;
+open(F, ">>", "/var/lib/dpkg/lock-frontend") or die;
+fcntl(F, F_SETLK, pack("s s l! l! i", F_WRLCK, SEEK_SET, 0, 0, 0)) or die;
+sleep"#;
 
 /// The host that a document is played on.
 #[derive(Debug)]
@@ -59,21 +68,18 @@ impl<'root> Host<'root> {
             "updates" => self.updates(),
             "open" => self.configured("99-open.toml", always_open()),
             "clean" => self.clean(),
+            "restart wanted" => self.restart_wanted(),
+            "lost source" => self.root().write("/etc/apt/sources.list.d/lost.list", LOST),
+            "locked" => self.locked(),
+            "unlocked" => self.booted.run(["systemctl", "stop", "lab-upgrade.service"]).map(drop),
+            "quiet" => self.quiet(),
             other => bail!("there is no state {other}"),
         }
     }
 
     /// The deb of this build is in root's directory, as if it had been fetched.
     fn package(&self) -> Result<()> {
-        let built = place::profile_directory()?;
-        let mut dist = command::command(built.join("xtask"));
-        dist.args(["dist", "--compression", "0", "--only", "deb", "--programs"]).arg(&built);
-        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"] {
-            if let Some(value) = std::env::var_os(name) {
-                dist.env(name, value);
-            }
-        }
-        command::finish(dist.arg("--out").arg(self.root().at("/root")))?.success()?;
+        packages::of_this_build(Family::Deb, env!("CARGO_PKG_VERSION"), &self.root().at("/root"))?;
         self.root().write("/usr/lib/patchd/patchd.d/00-lab.toml", LAB)
     }
 
@@ -83,6 +89,12 @@ impl<'root> Host<'root> {
             self.package()?;
             self.booted.run(["sh", "-c", "apt-get install -y /root/patchd_*.deb"])?;
         }
+        if !self.root().at("/var/lib/dpkg/info/patchd.postinst").exists() {
+            let by_hand = "systemd-sysusers; systemd-tmpfiles --create /usr/lib/tmpfiles.d/patchd.conf
+systemctl daemon-reload; systemctl enable --now patchd-executor.socket patchd.service";
+            self.booted.run(["sh", "-c", by_hand])?;
+        }
+        self.patient()?;
         self.ready()
     }
 
@@ -94,11 +106,15 @@ impl<'root> Host<'root> {
 
     /// Its sources have newer versions of some packages.
     fn updates(&mut self) -> Result<()> {
+        if self.root().at("/usr/bin/patchd").exists() {
+            self.quiet()?;
+        }
         let repository = match self.repository.take() {
             Some(repository) => repository,
             None => LocalRepository::create(self.root())?,
         };
         let old: Vec<_> = PACKAGES.iter().map(|(name, old, ..)| ToyPackage::new(name, old)).collect();
+        self.booted.run(["rm", "-f", "/etc/apt/sources.list.d/lost.list"])?;
         repository.publish(Suite::Release, &old)?;
         repository.publish(Suite::Security, &[])?;
         self.booted.run(["apt-get", "update"])?;
@@ -116,6 +132,33 @@ impl<'root> Host<'root> {
         Ok(())
     }
 
+    /// An update asked for a restart of the machine, as scripts of packages do.
+    fn restart_wanted(&self) -> Result<()> {
+        let mark = "echo '*** System restart required ***' >/run/reboot-required
+echo dbus >/run/reboot-required.pkgs";
+        self.booted.run(["sh", "-c", mark]).map(drop)
+    }
+
+    /// Somebody else's package manager is at work.
+    fn locked(&self) -> Result<()> {
+        let hold = ["systemd-run", "--unit=lab-upgrade", "perl", "-e", HOLD];
+        self.booted.run(hold)?;
+        wait::until("the lock to be held", 10, || {
+            let locks = self.booted.run(["cat", "/proc/locks"])?.stdout;
+            let inode = self.booted.run(["stat", "-c", ":%i ", "/var/lib/dpkg/lock-frontend"])?.stdout;
+            Ok(locks.contains(inode.trim_end_matches('\n')).then_some(()))
+        })
+    }
+
+    /// No run is under way.
+    fn quiet(&self) -> Result<()> {
+        wait::until("the run to end", 60, || {
+            let said = command::finish(&mut self.booted.command(["patchctl", "status"]))?.stdout;
+            Ok((!said.lines().any(|line| line.starts_with("Now "))).then_some(()))
+        })
+        .with_context(|| self.told())
+    }
+
     fn configured(&self, name: &str, text: &str) -> Result<()> {
         self.root().write(&format!("/etc/patchd/patchd.d/{name}"), text)?;
         self.reloaded()
@@ -125,9 +168,16 @@ impl<'root> Host<'root> {
     fn clean(&self) -> Result<()> {
         let remove =
             "rm -rf /etc/patchd/patchd.d/* /etc/patchd/baseline.* /etc/patchd/*.json /etc/patchd/*.yaml
-rm -f /etc/patchd/hooks/*/*";
+rm -f /etc/patchd/hooks/*/* /run/reboot-required*";
         self.booted.run(["sh", "-c", remove])?;
         self.reloaded()
+    }
+
+    /// systemd does not count how often it starts patchd: a document does in a minute what takes a year elsewhere.
+    fn patient(&self) -> Result<()> {
+        let drop_in = "/etc/systemd/system/patchd.service.d/lab.conf";
+        self.root().write(drop_in, "[Unit]\nStartLimitIntervalSec=0\n")?;
+        self.booted.run(["systemctl", "daemon-reload"]).map(drop)
     }
 
     fn reloaded(&self) -> Result<()> {

@@ -4,7 +4,7 @@
 //! signs nothing: who publishes packages signs them, with a key that is none of the build's business.
 
 mod build;
-mod contents;
+pub(crate) mod contents;
 mod deb;
 mod rpm;
 mod sbom;

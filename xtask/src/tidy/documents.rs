@@ -61,7 +61,7 @@ fn links_lead_somewhere() {
     none("dead links", &findings);
 }
 
-/// The names of tests in the last column of docs/accidents.md.
+/// The names of tests in the last column of a page's tables.
 fn promised_tests(text: &str) -> Vec<String> {
     let rows = text.lines().filter(|line| line.starts_with("| ") && line.ends_with('|'));
     let cells = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit('|').next());
@@ -70,15 +70,17 @@ fn promised_tests(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_accident_has_a_test_that_exists() {
+fn every_accident_and_threat_has_a_test_that_exists() {
     let files = files();
-    let page = files.iter().find(|file| file.path == "docs/accidents.md").expect("the page of accidents");
     let code: String = files.iter().filter(|file| file.has_extension("rs")).map(File::text).collect();
-    let promised = promised_tests(&page.text());
-    assert!(20 < promised.len(), "{promised:?}");
-    let missing: Vec<_> =
-        promised.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
-    none("docs/accidents.md names tests that don't exist", &missing);
+    for page in ["docs/accidents.md", "docs/security.md"] {
+        let text = files.iter().find(|file| file.path == page).expect("the page is there").text();
+        let promised = promised_tests(&text);
+        assert!(20 < promised.len(), "{promised:?}");
+        let missing: Vec<_> =
+            promised.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+        none(&format!("{page} names tests that don't exist"), &missing);
+    }
 }
 
 #[test]

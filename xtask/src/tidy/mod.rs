@@ -3,6 +3,7 @@
 
 mod crates;
 mod documents;
+mod platform;
 mod sources;
 mod tree;
 

@@ -137,7 +137,7 @@ pub(crate) fn os_text(os: &OsWire) -> String {
 
 /// One line of the head: what it is about, and what there is to say.
 pub(crate) fn fact(view: &View, name: &str, text: &str) -> Vec<Line> {
-    wrapped(&format!("{name:<11}"), text, view.width)
+    wrapped(&format!("{name:<10} "), text, view.width)
 }
 
 /// A package as a person writes it: the architecture only where it is not the host's own.

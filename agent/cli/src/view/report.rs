@@ -220,7 +220,7 @@ impl<'a> Page<'a> {
             text.push_str(&format!(": {detail}"));
         }
         if let Some(permission) = &run.window {
-            text.push_str(&format!("; it was allowed by {permission}"));
+            text.push_str(&format!("; permission: {permission}"));
         }
         let mut lines = vec![Line::empty()];
         lines.extend(wrapped("", &text, self.view.width));
