@@ -25,6 +25,9 @@ _patchctl() {
             patchctl,config)
                 cmd="patchctl__subcmd__config"
                 ;;
+            patchctl,doctor)
+                cmd="patchctl__subcmd__doctor"
+                ;;
             patchctl,explain)
                 cmd="patchctl__subcmd__explain"
                 ;;
@@ -33,6 +36,9 @@ _patchctl() {
                 ;;
             patchctl,inventory)
                 cmd="patchctl__subcmd__inventory"
+                ;;
+            patchctl,patchers)
+                cmd="patchctl__subcmd__patchers"
                 ;;
             patchctl,pause)
                 cmd="patchctl__subcmd__pause"
@@ -115,6 +121,9 @@ _patchctl() {
             patchctl__subcmd__help,config)
                 cmd="patchctl__subcmd__help__subcmd__config"
                 ;;
+            patchctl__subcmd__help,doctor)
+                cmd="patchctl__subcmd__help__subcmd__doctor"
+                ;;
             patchctl__subcmd__help,explain)
                 cmd="patchctl__subcmd__help__subcmd__explain"
                 ;;
@@ -123,6 +132,9 @@ _patchctl() {
                 ;;
             patchctl__subcmd__help,inventory)
                 cmd="patchctl__subcmd__help__subcmd__inventory"
+                ;;
+            patchctl__subcmd__help,patchers)
+                cmd="patchctl__subcmd__help__subcmd__patchers"
                 ;;
             patchctl__subcmd__help,pause)
                 cmd="patchctl__subcmd__help__subcmd__pause"
@@ -172,8 +184,41 @@ _patchctl() {
             patchctl__subcmd__help__subcmd__config,check)
                 cmd="patchctl__subcmd__help__subcmd__config__subcmd__check"
                 ;;
+            patchctl__subcmd__help__subcmd__patchers,disable)
+                cmd="patchctl__subcmd__help__subcmd__patchers__subcmd__disable"
+                ;;
+            patchctl__subcmd__help__subcmd__patchers,list)
+                cmd="patchctl__subcmd__help__subcmd__patchers__subcmd__list"
+                ;;
+            patchctl__subcmd__help__subcmd__patchers,restore)
+                cmd="patchctl__subcmd__help__subcmd__patchers__subcmd__restore"
+                ;;
             patchctl__subcmd__help__subcmd__version,compare)
                 cmd="patchctl__subcmd__help__subcmd__version__subcmd__compare"
+                ;;
+            patchctl__subcmd__patchers,disable)
+                cmd="patchctl__subcmd__patchers__subcmd__disable"
+                ;;
+            patchctl__subcmd__patchers,help)
+                cmd="patchctl__subcmd__patchers__subcmd__help"
+                ;;
+            patchctl__subcmd__patchers,list)
+                cmd="patchctl__subcmd__patchers__subcmd__list"
+                ;;
+            patchctl__subcmd__patchers,restore)
+                cmd="patchctl__subcmd__patchers__subcmd__restore"
+                ;;
+            patchctl__subcmd__patchers__subcmd__help,disable)
+                cmd="patchctl__subcmd__patchers__subcmd__help__subcmd__disable"
+                ;;
+            patchctl__subcmd__patchers__subcmd__help,help)
+                cmd="patchctl__subcmd__patchers__subcmd__help__subcmd__help"
+                ;;
+            patchctl__subcmd__patchers__subcmd__help,list)
+                cmd="patchctl__subcmd__patchers__subcmd__help__subcmd__list"
+                ;;
+            patchctl__subcmd__patchers__subcmd__help,restore)
+                cmd="patchctl__subcmd__patchers__subcmd__help__subcmd__restore"
                 ;;
             patchctl__subcmd__version,compare)
                 cmd="patchctl__subcmd__version__subcmd__compare"
@@ -194,7 +239,7 @@ _patchctl() {
 
     case "${cmd}" in
         patchctl)
-            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config version help"
+            opts="-h -V --json --socket --help --version status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config patchers doctor version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -485,6 +530,24 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__doctor)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__explain)
             opts="-h --once --root --config-root --baseline --now --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -520,7 +583,7 @@ _patchctl() {
             return 0
             ;;
         patchctl__subcmd__help)
-            opts="status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config version help"
+            opts="status scan plan apply stop pause resume inventory updates explain runs show report baseline windows config patchers doctor version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -631,6 +694,20 @@ _patchctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchctl__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchctl__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -662,6 +739,62 @@ _patchctl() {
         patchctl__subcmd__help__subcmd__inventory)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__patchers)
+            opts="list disable restore"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__patchers__subcmd__disable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__patchers__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__help__subcmd__patchers__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -863,6 +996,156 @@ _patchctl() {
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers)
+            opts="-h --json --socket --help list disable restore help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__disable)
+            opts="-h --executor-socket --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --executor-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__help)
+            opts="list disable restore help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__help__subcmd__disable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__list)
+            opts="-h --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchctl__subcmd__patchers__subcmd__restore)
+            opts="-h --executor-socket --json --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --executor-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

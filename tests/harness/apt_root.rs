@@ -61,6 +61,16 @@ impl AptRoot {
         Self::on(Base::Systemd)
     }
 
+    /// The same with systemd and unattended-upgrades.
+    pub fn fresh_with_unattended_upgrades() -> Result<Self> {
+        Self::on(Base::UnattendedUpgrades)
+    }
+
+    /// The same with systemd and cloud-init.
+    pub fn fresh_with_cloud_init() -> Result<Self> {
+        Self::on(Base::CloudInit)
+    }
+
     /// The same with needrestart, as an oracle.
     pub fn fresh_with_needrestart() -> Result<Self> {
         Self::on(Base::Needrestart)

@@ -44,6 +44,10 @@ pub(crate) enum Base {
     Rpm,
     /// What is essential, of the oldest release that mirrors still carry.
     Oldest,
+    /// systemd, and unattended-upgrades.
+    UnattendedUpgrades,
+    /// systemd, and cloud-init.
+    CloudInit,
 }
 
 /// Debian 11, with glibc 2.31.
@@ -57,13 +61,17 @@ impl Base {
             Self::Needrestart => "ca-certificates,systemd,systemd-sysv,dbus,needrestart",
             Self::Rpm => "ca-certificates,systemd,systemd-sysv,dbus,rpm",
             Self::Oldest => "",
+            Self::UnattendedUpgrades => "ca-certificates,systemd,systemd-sysv,dbus,unattended-upgrades",
+            Self::CloudInit => "ca-certificates,systemd,systemd-sysv,dbus,cloud-init",
         }
     }
 
     fn customize(self) -> String {
         match self {
             Self::Apt | Self::Oldest => CUSTOMIZE.into(),
-            Self::Systemd | Self::Needrestart | Self::Rpm => format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}"),
+            Self::Systemd | Self::Needrestart | Self::Rpm | Self::UnattendedUpgrades | Self::CloudInit => {
+                format!("{CUSTOMIZE}{CUSTOMIZE_SYSTEMD}")
+            }
         }
     }
 

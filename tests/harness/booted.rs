@@ -72,19 +72,30 @@ pub struct Booted<'root> {
 impl<'root> Booted<'root> {
     /// Boots the root and waits until systemd has started what is enabled.
     pub fn boot(root: &'root AptRoot) -> Result<Self> {
-        let cgroup = unified_hierarchy()?.join(format!("patchd-test-{}", std::process::id()));
-        let outer = start(root, &cgroup)?;
-        let mut booted = Self { root, outer, init: String::new(), cgroup };
+        let mut booted = Self::boot_without_waiting(root)?;
         booted.wait_until_up()?;
         Ok(booted)
     }
 
-    fn wait_until_up(&mut self) -> Result<()> {
+    /// Boots the root, and waits for its first process only.
+    pub fn boot_without_waiting(root: &'root AptRoot) -> Result<Self> {
+        let cgroup = unified_hierarchy()?.join(format!("patchd-test-{}", std::process::id()));
+        let outer = start(root, &cgroup)?;
+        let mut booted = Self { root, outer, init: String::new(), cgroup };
+        booted.find_first_process()?;
+        Ok(booted)
+    }
+
+    fn find_first_process(&mut self) -> Result<()> {
         let children = format!("/proc/{0}/task/{0}/children", self.outer.id());
         self.init = wait::until("the root's first process", 10, || {
             let first = std::fs::read_to_string(&children).unwrap_or_default();
             Ok(first.split_whitespace().next().map(str::to_owned))
         })?;
+        Ok(())
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
         wait::until("the root to be up", 30, || {
             if let Some(status) = self.outer.try_wait()? {
                 bail!("the root's systemd ended with {status}");
@@ -109,6 +120,7 @@ impl<'root> Booted<'root> {
         wait::until("the root to reboot", seconds, || Ok(self.has_gone_down()?.then_some(())))?;
         self.clear_groups();
         self.outer = start(self.root, &self.cgroup)?;
+        self.find_first_process()?;
         self.wait_until_up()
     }
 

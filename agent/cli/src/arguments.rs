@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use jiff::Timestamp;
 use patchd_protocol::control::CONTROL_SOCKET;
 use patchd_protocol::executor::SOCKET as EXECUTOR_SOCKET;
+use patchd_protocol::patchers::Patcher;
 
 use self::baseline::BaselineCommand;
 use crate::exit;
@@ -77,6 +78,14 @@ pub(crate) enum Command {
     /// Work on patchd's configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Work on who else patches this host by itself
+    #[command(subcommand)]
+    Patchers(PatchersCommand),
+    /// Say what stands between this host and its reports and patches, and what to do about it
+    ///
+    /// It looks at the configuration, directories, units, clock, cloud-init, identity, credentials, store and more, with the
+    /// daemon running or not. As root it sees more. It changes nothing.
+    Doctor,
     /// Work on version numbers
     #[command(subcommand)]
     Version(VersionCommand),
@@ -295,6 +304,33 @@ pub(crate) enum ConfigCommand {
         #[arg(long, value_name = "DIR", default_value = "/")]
         config_root: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PatchersCommand {
+    /// List those that would install packages by themselves, and those that were kept from it
+    List,
+    /// As root, keep one from installing as long as patchd is installed; nothing of it is removed or stopped
+    Disable(PatcherArguments),
+    /// As root, take that back
+    Restore(PatcherArguments),
+}
+
+/// Which one.
+#[derive(Debug, Args)]
+pub(crate) struct PatcherArguments {
+    /// Its name, as `patchctl patchers list` shows it
+    #[arg(value_name = "NAME", value_parser = parse_patcher)]
+    pub(crate) patcher: Patcher,
+
+    /// The executor's socket
+    #[arg(long, value_name = "PATH", hide = true, default_value = EXECUTOR_SOCKET)]
+    pub(crate) executor_socket: PathBuf,
+}
+
+fn parse_patcher(text: &str) -> Result<Patcher, String> {
+    let known = || Patcher::ALL.map(Patcher::as_str).join(", ");
+    Patcher::parse(text).ok_or_else(|| format!("patchd knows of {}", known()))
 }
 
 #[derive(Debug, Subcommand)]

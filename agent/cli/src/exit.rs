@@ -58,14 +58,15 @@ impl Exit {
             }
             Self::Failed => {
                 "the work failed: a package database, a store or a file could not be read or written, or a run \
-                 failed"
+                 failed; of doctor: something stands in the way"
             }
             Self::BadInput => {
                 "wrong arguments, an invalid version, a plan that is none, or mistakes in the configuration or a baseline"
             }
             Self::CannotTell => {
                 "with --exit-code: nothing approved is known to be missing, but the assessment is incomplete; of \
-                 explain: nothing on this host tells of that CVE or advisory"
+                 explain: nothing on this host tells of that CVE or advisory; of doctor: nothing is known to stand in the way, \
+                 but something can't be told"
             }
             Self::NotCompliant => "only with --exit-code: the host is not compliant",
             Self::NoDaemon => "the daemon can't be reached on its socket",

@@ -1,4 +1,4 @@
-//! Root's word to the executor that a plan may be carried out now. The executor asks the kernel who speaks; nothing that
+//! Root's word to the executor: that a plan may be carried out now, and what else only root may ask. The executor asks the kernel who speaks; nothing that
 //! the daemon does or says takes part in it.
 
 use std::io;
@@ -43,31 +43,34 @@ pub(crate) fn grant(
     };
     // Only for the executor's log: a file may say anything.
     let run = if is_id(&plan.run) { plan.run.clone() } else { "patchctl".into() };
-    ask(socket, &Request { protocol: PROTOCOL, run, verb })
+    granted(ask(socket, &Request { protocol: PROTOCOL, run, verb })?)
 }
 
-fn ask(socket: &Path, request: &Request) -> Result<Timestamp, Failure> {
+/// Asks the executor, and passes over what it says on the way to its answer.
+pub(crate) fn ask(socket: &Path, request: &Request) -> Result<Reply, Failure> {
     let mut stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, error))?;
     stream.set_read_timeout(Some(DEADLINE)).context("can't set a deadline")?;
     stream.set_write_timeout(Some(DEADLINE)).context("can't set a deadline")?;
-    frame::write(&mut stream, request, MAX_REQUEST).context("can't ask the executor for the grant")?;
+    frame::write(&mut stream, request, MAX_REQUEST).context("can't ask the executor")?;
     for _ in 0..MAX_REPLIES {
-        let reply = frame::read(&mut stream, MAX_REPLY).context("can't read the executor's answer")?;
-        return match reply {
-            Some(Reply::Progress(_)) => continue,
-            Some(Reply::Granted { until }) => Ok(until),
-            Some(Reply::Refused(refusal)) => Err(Failure::because(
-                Exit::Refused,
-                format!("the executor gave no grant: {}", refusal.message),
-            )),
-            Some(Reply::Failed { message }) => {
-                Err(anyhow!("the executor could not grant it: {message}").into())
-            }
-            Some(_) => Err(anyhow!("the executor gave an answer that is none to a grant").into()),
-            None => Err(anyhow!("the executor hung up without an answer").into()),
-        };
+        match frame::read(&mut stream, MAX_REPLY).context("can't read the executor's answer")? {
+            Some(Reply::Progress(_)) => {}
+            Some(reply) => return Ok(reply),
+            None => return Err(anyhow!("the executor hung up without an answer").into()),
+        }
     }
     Err(anyhow!("the executor did not come to an answer").into())
+}
+
+fn granted(reply: Reply) -> Result<Timestamp, Failure> {
+    match reply {
+        Reply::Granted { until } => Ok(until),
+        Reply::Refused(refusal) => {
+            Err(Failure::because(Exit::Refused, format!("the executor gave no grant: {}", refusal.message)))
+        }
+        Reply::Failed { message } => Err(anyhow!("the executor could not grant it: {message}").into()),
+        _ => Err(anyhow!("the executor gave an answer that is none to a grant").into()),
+    }
 }
 
 fn unreachable(socket: &Path, error: io::Error) -> Failure {

@@ -10,6 +10,7 @@ mod exit;
 mod follow;
 mod grant;
 mod live;
+mod local;
 #[cfg(test)]
 mod manual;
 mod once;
@@ -64,6 +65,8 @@ fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
         Command::Baseline(baseline) => command::baseline::run(baseline, output),
         Command::Windows(windows) => command::windows::run(windows, output),
         Command::Config(config) => command::config::run(config, output),
+        Command::Patchers(patchers) => command::patchers::run(patchers, output),
+        Command::Doctor => command::doctor::run(socket, output),
         Command::Version(version) => command::version::run(version, output),
     }
 }

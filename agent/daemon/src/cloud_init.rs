@@ -36,7 +36,8 @@ impl CloudInitWatch {
 
     /// Why the package lists are not fetched yet, if so. `since` is when the machine was started, as far as it is known.
     pub fn lists_wait(&self, since: Timestamp, now: Timestamp) -> Option<String> {
-        let is_over = LISTS_LIMIT <= now.duration_since(since);
+        let begun = CloudInit::begun_at(self.root.as_ref()?).map_or(since, |begun| begun.max(since));
+        let is_over = LISTS_LIMIT <= now.duration_since(begun);
         if is_over { None } else { self.changes_wait() }
     }
 }
@@ -56,9 +57,18 @@ mod tests {
         let enabled = root.path("run/cloud-init/enabled");
         patchd_host::durable::create_directories(enabled.parent().unwrap(), 0o755).unwrap();
         patchd_host::durable::atomic_write(&enabled, b"", 0o644).unwrap();
+        let written = |at: Timestamp| {
+            let file = std::fs::OpenOptions::new().append(true).open(&enabled).unwrap();
+            file.set_modified(at.into()).unwrap();
+        };
+        written(after(-1));
         assert!(watch.changes_wait().is_some());
         assert!(watch.lists_wait(boot, after(59)).is_some());
         assert_eq!(watch.lists_wait(boot, after(60)), None);
+        // A container that was started long after its host.
+        written(after(30));
+        assert!(watch.lists_wait(boot, after(89)).is_some());
+        assert_eq!(watch.lists_wait(boot, after(90)), None);
         assert!(CloudInitWatch::off().changes_wait().is_none());
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::chain;
+use crate::doctor::{Delivered, Deliveries};
 use crate::journal::SharedJournal;
 use crate::store::Store;
 use crate::store::s3::{Encryption, S3Settings};
@@ -28,6 +29,8 @@ pub struct Deliverer {
     pub spooled: Arc<Notify>,
     /// How many reports wait, for whoever shows it.
     pub waiting: Arc<AtomicU64>,
+    /// What came of the last try, for whoever asks.
+    pub deliveries: Deliveries,
 }
 
 impl Deliverer {
@@ -72,6 +75,7 @@ impl Deliverer {
     async fn tell(&self, flushed: Flushed) {
         for key in flushed.stored {
             tracing::info!(key, "the store has the report");
+            self.deliveries.note(Delivered::Stored { key: key.clone() });
             if let Err(error) = self.journal.with(move |journal| journal.record_delivery(&key)).await {
                 tracing::warn!(error = chain(&error), "the journal's index misses a delivery");
             }
@@ -86,6 +90,8 @@ impl Deliverer {
             tracing::warn!("{warning}");
         }
         if let Some((error, wait)) = flushed.waiting {
+            let (remedy, sentence) = (error.remedy, error.sentence.clone());
+            self.deliveries.note(Delivered::Waiting { remedy, sentence });
             let (error, seconds) = (chain(&error), wait.as_secs());
             tracing::warn!(error, "reports wait in the spool; the store is tried again in {seconds} s");
         }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
-use crate::imds::{Hardware, Identity, MetadataService};
+use crate::imds::{Hardware, Identity, MetadataService, Role};
 
 /// The time between two times that the metadata service is asked in the background, from the first up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -95,6 +95,11 @@ impl Identities {
                 (last.flatten(), Some(problem))
             }
         }
+    }
+
+    /// The role whose credentials the instance hands out. `None` where nobody may be asked.
+    pub async fn role(&self) -> Option<Result<Option<Role>, String>> {
+        Some(self.service.as_ref()?.role().await)
     }
 
     /// What reports call this host, as far as it is known now.

@@ -10,6 +10,7 @@ pub mod clock_keeper;
 pub mod cloud_init;
 pub mod control;
 pub mod deliver;
+pub mod doctor;
 pub mod documents;
 pub mod driver;
 pub mod executor_client;

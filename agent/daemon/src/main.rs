@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::arguments::{self, Arguments, Command, Once, Places};
 use crate::program::logs::{self, LogHandle};
-use crate::program::{once, privilege, service, supervisor};
+use crate::program::{check, once, privilege, service, supervisor};
 
 fn main() -> ExitCode {
     sys::begin();
@@ -32,6 +32,9 @@ fn main() -> ExitCode {
     if matches!(command, Some(Command::Supervise)) {
         // It is root, and reads no configuration.
         return exit(supervisor::supervise(&places).map(|()| arguments::DONE));
+    }
+    if let Some(Command::Check { json }) = command {
+        return exit(checks(&places, json));
     }
     // Reports name every hole of a host: nothing that we write is for everybody.
     umask(Mode::S_IRWXO | Mode::S_IWGRP);
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
     let ended = match command {
         None => daemon(&places, settings, end_for_new_program),
         Some(Command::Once(wanted)) => one_run(&places, settings, &wanted),
-        Some(Command::Supervise) => Ok(arguments::DONE),
+        Some(Command::Check { .. } | Command::Supervise) => Ok(arguments::DONE),
     };
     exit(ended)
 }
@@ -83,6 +86,17 @@ fn daemon(places: &Places, settings: Settings, is_started_again: bool) -> Result
         Ended::Told => arguments::DONE,
         Ended::NewProgram => arguments::NEW_PROGRAM,
     })
+}
+
+/// What stands in the way, told as the user that the daemon is. Mistakes in the configuration are a finding, not an end.
+fn checks(places: &Places, is_json: bool) -> Result<u8> {
+    umask(Mode::S_IRWXO | Mode::S_IWGRP);
+    tls::install_provider();
+    let settings = config_files::load(&Root::at(&places.config_root)).ok();
+    let state = places.state.clone().unwrap_or_else(|| service::STATE.into());
+    privilege::give_up_root()?;
+    let looked = |runtime: &Runtime| runtime.block_on(check::look(settings, &state, &places.executor_socket));
+    check::print(&in_runtime(looked)?, is_json)
 }
 
 fn one_run(places: &Places, settings: Settings, wanted: &Once) -> Result<u8> {

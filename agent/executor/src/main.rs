@@ -14,6 +14,7 @@ mod inhibitor;
 mod last_words;
 mod log;
 mod observe;
+mod patchers;
 mod plan_check;
 mod policy;
 mod progress;
@@ -44,6 +45,7 @@ use crate::arguments::Arguments;
 use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
+use crate::patchers::Systemctl;
 use crate::policy::Policy;
 use crate::reboot::Reboots;
 use crate::record::Records;
@@ -101,6 +103,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         policy: Policy::new(Root::at(&arguments.config_root), owner),
         apt: Apt::new(Path::new(PROGRAMS), records.output()),
         inhibitors: Inhibitors::new(Path::new(PROGRAMS), records.output()),
+        systemctl: Systemctl::new(Path::new(PROGRAMS), records.output()),
         dpkg: Dpkg::new(Path::new(PROGRAMS)),
         records,
         grants: Grants::open(&arguments.state, owner)?,

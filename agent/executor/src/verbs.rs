@@ -23,6 +23,7 @@ use crate::dpkg::Dpkg;
 use crate::grant::Grants;
 use crate::inhibitor::Inhibitors;
 use crate::observe::{observe, old_code};
+use crate::patchers::{self, Systemctl};
 use crate::policy::Policy;
 use crate::reboot::{self, Reboots};
 use crate::record::{Held, Records};
@@ -48,6 +49,7 @@ pub(crate) struct Executor {
     pub(crate) grants: Grants,
     pub(crate) inhibitors: Inhibitors,
     pub(crate) reboots: Reboots,
+    pub(crate) systemctl: Systemctl,
     pub(crate) now: fn() -> Timestamp,
     /// Whether somebody keeps the time right.
     pub(crate) clock: fn() -> Synchronisation,
@@ -138,9 +140,10 @@ fn carry_out(
         }
         Verb::Observe { digest } => Ok(Reply::Observed(observe(executor, digest.as_deref())?)),
         Verb::Processes {} => Ok(Reply::Processes(old_code(executor))),
-        Verb::Grant { .. } if peer.uid != 0 => {
-            let message = format!("only root may grant, and uid {} asks", peer.uid);
-            Err(Stop::refused(RefusalCode::NotAuthorised, message))
+        Verb::Grant { .. } if peer.uid != 0 => Err(not_root(peer, "grant")),
+        Verb::Patcher { .. } if peer.uid != 0 => Err(not_root(peer, "decide on other patchers")),
+        Verb::Patcher { patcher, action } => {
+            patchers::set(&executor.root, &executor.systemctl, *patcher, *action)
         }
         Verb::Grant { plan, digest: claimed, reason, seconds } => {
             let plan = check_plan(plan)?;
@@ -179,6 +182,12 @@ fn refresh(
     let refreshed =
         executor.apt.refresh(&|| executor.is_wanted(peer), progress).map_err(|error| Stop::failed(&error))?;
     Ok(Reply::Refreshed(refreshed))
+}
+
+/// What only root may say, said by somebody else.
+fn not_root(peer: &Peer<'_>, what: &str) -> Stop {
+    let message = format!("only root may {what}, and uid {} asks", peer.uid);
+    Stop::refused(RefusalCode::NotAuthorised, message)
 }
 
 fn simulate(executor: &Executor, plan: &Plan, run: &str) -> Result<Reply, Stop> {

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::read::{self, FileError};
@@ -51,6 +52,15 @@ impl CloudInit {
             _ if is_there(root, RESULT)? => Self::Done,
             _ => Self::AtWork { stage: stage(root) },
         })
+    }
+
+    /// When it began with this boot. A container's uptime may be its host's, so that it tells nothing of that.
+    pub fn begun_at(root: &Root) -> Option<Timestamp> {
+        let written = |name: &str| {
+            let modified = root.resolve(name).and_then(std::fs::metadata).and_then(|data| data.modified());
+            modified.ok().and_then(|time| Timestamp::try_from(time).ok())
+        };
+        written(ENABLED).or_else(|| written(STATUS))
     }
 
     /// Whether somebody must wait for it, and why, in a sentence. What can't be told is waited for.

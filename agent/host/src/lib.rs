@@ -10,6 +10,7 @@ pub mod config_files;
 pub mod container;
 pub mod deb822;
 pub mod disk;
+pub mod doctor;
 pub mod dpkg;
 pub mod durable;
 pub mod file_store;

@@ -6,12 +6,14 @@
 pub mod baseline;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod executor;
 pub mod explain;
 pub mod frame;
 pub mod listing;
 mod mistake;
 pub mod old_code;
+pub mod patchers;
 pub mod report;
 pub mod schema;
 pub mod store_url;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, schema::Schema};
 
 use crate::control::windows::WindowsDocument;
+use crate::doctor::DoctorDocument;
 use crate::explain::ExplanationDocument;
 use crate::listing::{InventoryDocument, UpdatesDocument};
 use crate::report::native::ReportDocument;
@@ -23,7 +24,7 @@ pub struct PublishedSchema {
 }
 
 /// Every document that others may rely on.
-pub const PUBLISHED: [PublishedSchema; 5] = [
+pub const PUBLISHED: [PublishedSchema; 6] = [
     PublishedSchema {
         file: "patchd.report.v1.schema.json",
         document: "patchd.report/1",
@@ -48,6 +49,11 @@ pub const PUBLISHED: [PublishedSchema; 5] = [
         file: "patchd.windows.v1.schema.json",
         document: "patchd.windows/1",
         render: || of::<WindowsDocument>("patchd.windows/1"),
+    },
+    PublishedSchema {
+        file: "patchd.doctor.v1.schema.json",
+        document: "patchd.doctor/1",
+        render: || of::<DoctorDocument>("patchd.doctor/1"),
     },
 ];
 

@@ -2,11 +2,13 @@
 
 pub(crate) mod baseline;
 pub(crate) mod baseline_diff;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod listing;
 pub(crate) mod next_steps;
 pub(crate) mod old_code;
 pub(crate) mod outcome;
+pub(crate) mod patchers;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;

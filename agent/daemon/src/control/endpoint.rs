@@ -14,6 +14,7 @@ use patchd_protocol::control::{
     ComplianceDocument, HealthDocument, ProblemType, RunAnswer, RunDocument, RunRequest, RunsDocument,
     StatusDocument,
 };
+use patchd_protocol::doctor::DoctorDocument;
 use patchd_protocol::listing::{InventoryDocument, UpdatesDocument};
 use patchd_protocol::report::native::ReportDocument;
 
@@ -47,7 +48,7 @@ pub(super) struct Reply(pub(super) u16, pub(super) &'static str, pub(super) fn()
 pub(super) const COMMON_PROBLEMS: [ProblemType; 3] =
     [ProblemType::NotAuthorised, ProblemType::Stopping, ProblemType::Internal];
 
-pub(super) const ENDPOINTS: [Endpoint; 17] = [
+pub(super) const ENDPOINTS: [Endpoint; 18] = [
     Endpoint {
         verb: Verb::Get,
         path: "/v1/status",
@@ -68,6 +69,15 @@ pub(super) const ENDPOINTS: [Endpoint; 17] = [
         ],
         problems: &[],
         route: || get(read::health),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/v1/doctor",
+        summary: "What stands between this host and its reports and patches",
+        request: None,
+        answers: &[Reply(200, "Every check, with its verdict and what to do", of::<DoctorDocument>)],
+        problems: &[],
+        route: || get(read::doctor),
     },
     Endpoint {
         verb: Verb::Get,

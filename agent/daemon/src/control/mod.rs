@@ -33,6 +33,7 @@ use self::events::{Lent, Pulse};
 use self::peer::Peer;
 use self::socket::{ControlSocket, SocketError, SocketFile};
 use crate::agent::AgentHandle;
+use crate::doctor::Doctor;
 use crate::documents::Documents;
 use crate::journal::SharedJournal;
 use crate::live::Live;
@@ -67,6 +68,7 @@ pub struct Sources {
     pub journal: SharedJournal,
     pub documents: Documents,
     pub live: Live,
+    pub doctor: Doctor,
 }
 
 /// A control server at work.

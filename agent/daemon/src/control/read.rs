@@ -17,6 +17,7 @@ use super::Sources;
 use super::answer::{self, Answer, Problem};
 use super::openapi;
 use super::unpacked;
+use crate::doctor::AgentWord;
 use crate::documents::{Documents, Kind};
 
 /// The longest document that is read, packed, in bytes. A report of a thousand packages has some 30,000.
@@ -38,6 +39,16 @@ pub(super) async fn health(State(sources): State<Arc<Sources>>) -> Answer {
         }
         Err(refusal) => Err(Problem::from(refusal)),
     }
+}
+
+/// What stands in the way of reports and patches. It takes some seconds where something does.
+pub(super) async fn doctor(State(sources): State<Arc<Sources>>) -> Answer {
+    let (status, health) = (sources.agent.status().await, sources.agent.health().await);
+    let word = match (&status, &health) {
+        (Ok(status), Ok(health)) => AgentWord::Said(status, health),
+        _ => AgentWord::Silent,
+    };
+    answer::document(StatusCode::OK, &sources.doctor.look(word).await)
 }
 
 pub(super) async fn windows(State(sources): State<Arc<Sources>>) -> Answer {

@@ -45,9 +45,11 @@ pub(super) fn event(answer: Result<Reply, ExecutorError>) -> Event {
         },
         Reply::Refused(refusal) => Event::Refused(refused(&refusal)),
         Reply::Failed { message } => Event::Refused(Refusal::Everything { detail: message }),
-        Reply::Progress(_) | Reply::Observed(_) | Reply::Processes(_) | Reply::Granted { .. } => {
-            Event::Lost { detail: "the executor answered something else".into() }
-        }
+        Reply::Progress(_)
+        | Reply::Observed(_)
+        | Reply::Processes(_)
+        | Reply::Granted { .. }
+        | Reply::PatcherSet { .. } => Event::Lost { detail: "the executor answered something else".into() },
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) const NOT_DELIVERED: u8 = 8;
 
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done
-  1  the work failed: the host could not be assessed, or the run failed or was done in part
+  1  the work failed: the host could not be assessed, or the run failed or was done in part; `check`: something is in the way
   2  wrong arguments, or mistakes in the configuration
   6  `once apply` changed nothing, because something stood in the way; the report says what
   8  the run is over, and its report waits in the spool because the store did not take it
@@ -69,6 +69,12 @@ pub(crate) struct Places {
 pub(crate) enum Command {
     /// One run without a daemon, for image builds and CI: the report goes to the store, and its key is printed
     Once(Once),
+    /// Says what stands between this host and its reports, without a daemon; `patchctl doctor` says more
+    Check {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Keeps the root helper where there is no systemd; patchd starts it itself
     #[command(hide = true)]
     Supervise,

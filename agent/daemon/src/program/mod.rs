@@ -1,6 +1,7 @@
 //! The program around the library: arguments, logs, privilege, signals, and its two ways of life.
 
 pub(crate) mod arguments;
+pub(crate) mod check;
 pub(crate) mod logs;
 #[cfg(test)]
 mod manual;

@@ -15,6 +15,7 @@ use patchd_daemon::clock_keeper;
 use patchd_daemon::cloud_init::CloudInitWatch;
 use patchd_daemon::control::{self, ServerHandle, Sources};
 use patchd_daemon::deliver::{Deliverer, store_of};
+use patchd_daemon::doctor::Doctor;
 use patchd_daemon::documents::Documents;
 use patchd_daemon::identity::{self, Identities};
 use patchd_daemon::imds::{BASE_URL_VARIABLE, DEFAULT_BASE_URL, MetadataService};
@@ -91,17 +92,8 @@ pub(crate) async fn run(
     let documents = Documents::new(state.join("documents"));
     let identities = Arc::new(identities()?);
     let cloud_init = CloudInitWatch::of(Root::host());
-    let facts = AgentFacts {
-        version: env!("CARGO_PKG_VERSION"),
-        host: identities.host(&settings.agent).await,
-        store: store_of(&settings.store).to_string(),
-        spooled: Arc::clone(&waiting),
-        started_at: clock.now(),
-        booted_at: booted_at(clock.now()),
-        program,
-        sandbox,
-        cloud_init: cloud_init.clone(),
-    };
+    let host = identities.host(&settings.agent).await;
+    let facts = facts(&settings, host, &waiting, (program, sandbox), cloud_init.clone());
     let machine = Machine::new(Parts {
         life: Life::Service,
         clock: Arc::clone(&watch),
@@ -121,10 +113,15 @@ pub(crate) async fn run(
     });
     let (agent, handle) =
         Agent::new(Arc::new(machine), Arc::clone(&watch), journal.clone(), settings, facts, live.clone());
+    let (of_identity, of_settings) = (Arc::clone(&identities), receiver.clone());
+    let kept = Some(spool.clone());
+    let doctor =
+        Doctor::new(of_identity, executor.clone(), of_settings, kept, state.into(), || SystemClock.now());
+    let (deliveries, of_settings) = (doctor.deliveries.clone(), receiver.clone());
     let deliverer =
-        Deliverer { spool, settings: receiver.clone(), journal: journal.clone(), spooled, waiting };
+        Deliverer { spool, settings: of_settings, journal: journal.clone(), spooled, waiting, deliveries };
     let names = receiver.clone();
-    let sources = Sources { agent: handle.clone(), journal, documents, live };
+    let sources = Sources { agent: handle.clone(), journal, documents, live, doctor };
     let control = control::serve(&places.control_socket, receiver, sources, stop.clone())
         .await
         .context("can't serve the control socket")?;
@@ -145,6 +142,28 @@ pub(crate) async fn run(
     match ended {
         Some(ended) => ended.context("the agent broke: a bug of patchd")?.context("the agent can't work"),
         None => Ok(Ended::Told),
+    }
+}
+
+/// What the agent is told of the host and of itself.
+fn facts(
+    settings: &Settings,
+    host: String,
+    spooled: &Arc<AtomicU64>,
+    (program, sandbox): (OwnProgram, Sandbox),
+    cloud_init: CloudInitWatch,
+) -> AgentFacts {
+    let now = SystemClock.now();
+    AgentFacts {
+        version: env!("CARGO_PKG_VERSION"),
+        host,
+        store: store_of(&settings.store).to_string(),
+        spooled: Arc::clone(spooled),
+        started_at: now,
+        booted_at: booted_at(now),
+        program,
+        sandbox,
+        cloud_init,
     }
 }
 

@@ -70,6 +70,17 @@ impl fmt::Debug for S3Store {
     }
 }
 
+/// What a look at a bucket came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    Answers,
+    /// It answers and denies: without the right to list, that is what an absent object looks like, too.
+    MayNotRead,
+}
+
+/// The key that is looked for. Nothing is ever written there.
+const PROBE: &str = "v1/latest/probe";
+
 impl S3Store {
     pub fn new(bucket: String, prefix: String, settings: S3Settings) -> Self {
         Self { bucket, prefix, settings: Arc::new(settings), client: Arc::default() }
@@ -154,6 +165,29 @@ impl S3Store {
             content.extend_from_slice(&chunk);
         }
         Ok(content)
+    }
+
+    /// Whether the bucket answers, by the look for an object that nobody writes.
+    pub async fn probe(&self) -> Result<Probe, StoreError> {
+        let key = self.key(PROBE);
+        let sent = self
+            .client(&key)
+            .await?
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&key)
+            .set_expected_bucket_owner(self.settings.expected_bucket_owner.clone())
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(Probe::Answers) };
+        let refusal = Refusal::of(&error);
+        if refusal.is_absence() {
+            Ok(Probe::Answers)
+        } else if refusal.is_denied() {
+            Ok(Probe::MayNotRead)
+        } else {
+            Err(self.error(&key, &refusal))
+        }
     }
 
     fn key(&self, key: &str) -> String {

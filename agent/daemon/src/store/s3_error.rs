@@ -103,6 +103,11 @@ impl Refusal {
         self.status() == 404 && self.code() != "NoSuchBucket"
     }
 
+    /// Whether the caller may not do it, or may not know why not.
+    pub(super) fn is_denied(&self) -> bool {
+        self.status() == 403 && self.code() == "AccessDenied"
+    }
+
     pub(super) fn situation(&self) -> Situation {
         match (self.code(), self.status()) {
             (_, 412) => Situation::Exists,

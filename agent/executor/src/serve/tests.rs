@@ -44,6 +44,10 @@ impl Site {
             records,
             grants: Grants::open(&directory.path().join("state"), owner).unwrap(),
             reboots: Reboots::new(Path::new("/nonexistent"), &directory.path().join("state"), || None),
+            systemctl: crate::patchers::Systemctl::new(
+                std::path::Path::new("/nonexistent"),
+                directory.path(),
+            ),
             now: clock::now,
             stopping: AtomicBool::new(false),
             clock: patchd_host::clock::synchronisation,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use patchd_host::config_files;
 use patchd_host::durable::{atomic_write, create_directories};
 use patchd_protocol::executor::{ClockWire, RefusalWire, TransactionRecord, TransactionState};
+use patchd_protocol::patchers::{Patcher, PatcherAction};
 use serde_json::json;
 
 use super::*;
@@ -59,6 +60,10 @@ impl Site {
             reboots: Reboots::new(directory.path(), &directory.path().join("state"), || {
                 Some("boot-1".into())
             }),
+            systemctl: crate::patchers::Systemctl::new(
+                std::path::Path::new("/nonexistent"),
+                directory.path(),
+            ),
             now: noon,
             stopping: AtomicBool::new(false),
             clock: || Synchronisation::Synchronised,
@@ -455,4 +460,20 @@ fn an_executor_that_is_told_to_end_begins_no_change() {
     );
     assert!(!site.calls().iter().any(|call| call.starts_with("install")), "{:?}", site.calls());
     assert_eq!(site.ask(Verb::Recall { transaction: "t-1".into(), wait_seconds: 0 }), Reply::Recalled(None));
+}
+
+#[test]
+fn only_root_decides_on_other_patchers() {
+    let site = Site::new();
+    for action in [PatcherAction::Disable, PatcherAction::Restore] {
+        let verb = Verb::Patcher { patcher: Patcher::UnattendedUpgrades, action };
+        let by_daemon = site.ask_as(999, verb.clone());
+        site.check_refused(by_daemon, RefusalCode::NotAuthorised, "only root may decide");
+    }
+    // A name that is not in the list is no request at all, whatever it would lead to.
+    for name in ["sshd.service", "../../etc", "unattended-upgrades.service"] {
+        let request =
+            json!({"protocol": 2, "run": "r", "verb": {"patcher": {"patcher": name, "action": "disable"}}});
+        assert!(decode(request).is_err(), "{name}");
+    }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::old_code::OldCodeWire;
+use crate::patchers::{Patcher, PatcherAction};
 
 pub use self::plan::{InvalidPlanWire, PackageWire, PlanWire, PlannedChangeWire, digest};
 pub use self::record::{
@@ -95,11 +96,13 @@ pub enum Verb {
     /// Root's word that this plan, or any part of it, may be carried out now and outside of every window. Only root may
     /// ask for it.
     Grant { plan: PlanWire, digest: String, reason: String, seconds: u64 },
+    /// Keep another patcher from installing, or give it back. Only root may ask for it.
+    Patcher { patcher: Patcher, action: PatcherAction },
 }
 
 impl Verb {
     /// Every verb's name; a request for another one is refused by name.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "observe",
         "processes",
         "refresh",
@@ -111,6 +114,7 @@ impl Verb {
         "read_back",
         "reboot",
         "grant",
+        "patcher",
     ];
 
     /// The name that logs and refusals use.
@@ -127,6 +131,7 @@ impl Verb {
             Self::ReadBack { .. } => "read_back",
             Self::Reboot { .. } => "reboot",
             Self::Grant { .. } => "grant",
+            Self::Patcher { .. } => "patcher",
         }
     }
 }
@@ -172,6 +177,10 @@ pub enum Reply {
     },
     Granted {
         until: Timestamp,
+    },
+    /// The files that were written or taken away; none if it was so already.
+    PatcherSet {
+        files: Vec<String>,
     },
     Refused(RefusalWire),
     /// The package manager could not be started or asked, or its downloads failed. Nothing was changed.
@@ -408,6 +417,7 @@ mod tests {
             Verb::ReadBack { packages: vec![] },
             Verb::Reboot { transaction: "t".into(), boot_id: "b".into() },
             Verb::Grant { plan, digest, reason: "why".into(), seconds: 1 },
+            Verb::Patcher { patcher: Patcher::UnattendedUpgrades, action: PatcherAction::Disable },
         ];
         assert_eq!(verbs.each_ref().map(Verb::name), Verb::NAMES);
         for verb in verbs {

@@ -9,6 +9,8 @@ fn mark(root: &Root, name: &str) {
     let path = root.path("run/cloud-init").join(name);
     create_directories(path.parent().unwrap(), 0o755).unwrap();
     atomic_write(&path, b"{}", 0o644).unwrap();
+    let file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.set_modified(START.parse::<Timestamp>().unwrap().into()).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,6 +104,7 @@ async fn every_documented_path_answers_as_it_is_documented() {
     check("get", "/v1/inventory", 200, &server.get("/v1/inventory").await);
     check("get", "/v1/status", 200, &server.get("/v1/status").await);
     check("get", "/v1/health", 200, &server.get("/v1/health").await);
+    check("get", "/v1/doctor", 200, &server.get("/v1/doctor").await);
     check("get", "/v1/windows", 200, &server.get("/v1/windows").await);
     check("get", "/v1/openapi.json", 200, &server.get("/v1/openapi.json").await);
     check("get", "/v1/reports/{id}", 200, &server.get(&format!("/v1/reports/{REPORT}")).await);

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use patchd_core::report::Report;
 use patchd_core::run::Order;
 use patchd_core::run::event::{Effect, Event};
+use patchd_host::root::Root;
 use patchd_protocol::config::{ControlSettings, Settings};
 use patchd_protocol::control::events::RunEvent;
 use patchd_protocol::executor::ClockWire;
@@ -30,8 +31,11 @@ use crate::agent::{Agent, AgentFacts};
 use crate::clock::{Clock, ClockWatch};
 use crate::cloud_init::CloudInitWatch;
 use crate::control::{ServerHandle, Sources, serve};
+use crate::doctor::{Deliveries, Doctor, Environment};
 use crate::documents::Documents;
 use crate::driver::Host;
+use crate::executor_client::ExecutorClient;
+use crate::identity::Identities;
 use crate::journal::{Journal, SharedJournal};
 use crate::live::Live;
 use crate::own_program::OwnProgram;
@@ -138,9 +142,21 @@ impl Server {
         );
         tokio::spawn(agent.run(stop.clone()));
         let documents = Documents::new(directory.path().join("documents"));
-        let sources = Sources { agent: handle, journal: journal.clone(), documents, live: live.clone() };
         let socket = directory.path().join("patchd.sock");
         let (settings, receiver) = watch::channel(Settings { control, ..Settings::default() });
+        let doctor = Doctor {
+            identities: Arc::new(Identities::new(&Root::at(directory.path()), None)),
+            executor: ExecutorClient::at_socket(directory.path().join("executor.sock")),
+            settings: receiver.clone(),
+            spool: None,
+            deliveries: Deliveries::default(),
+            environment: Environment(|_| None),
+            state: directory.path().to_owned(),
+            now: || NOW.parse().unwrap(),
+            last: tokio::sync::Mutex::new(None),
+        };
+        let sources =
+            Sources { agent: handle, journal: journal.clone(), documents, live: live.clone(), doctor };
         let handle = serve(&socket, receiver, sources, stop.clone()).await.unwrap();
         Self { directory, socket, settings, stop, handle, journal, live, work }
     }
