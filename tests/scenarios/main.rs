@@ -27,6 +27,7 @@ mod old_code;
 mod once;
 mod package_deb;
 mod package_deb_accidents;
+mod package_rpm;
 mod packages;
 mod patchers;
 mod pictures;
