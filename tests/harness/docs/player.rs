@@ -37,7 +37,7 @@ pub fn playable(document: &str) -> Result<Vec<Block>> {
 /// Plays it; the error tells of everything that is not as the document says.
 pub fn play(document: &str) -> Result<()> {
     let blocks = playable(document)?;
-    let root = AptRoot::fresh_with_systemd()?;
+    let root = AptRoot::fresh_host()?;
     root.run(["useradd", "--create-home", "--shell", "/bin/bash", USER])?;
     root.install(&binaries::patchctl()?, states::PATCHCTL)?;
     let mut host = Host::new(Booted::boot(&root)?);

@@ -89,11 +89,6 @@ impl<'root> Host<'root> {
             self.package()?;
             self.booted.run(["sh", "-c", "apt-get install -y /root/patchd_*.deb"])?;
         }
-        if !self.root().at("/var/lib/dpkg/info/patchd.postinst").exists() {
-            let by_hand = "systemd-sysusers; systemd-tmpfiles --create /usr/lib/tmpfiles.d/patchd.conf
-systemctl daemon-reload; systemctl enable --now patchd-executor.socket patchd.service";
-            self.booted.run(["sh", "-c", by_hand])?;
-        }
         self.patient()?;
         self.ready()
     }
