@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use patchd_protocol::patchers::{drop_in, drop_in_text};
 use patchd_tests::apt_root::AptRoot;
 use patchd_tests::booted::Booted;
 use patchd_tests::outcome::is_root_or_skipped;
@@ -164,7 +165,10 @@ fn removed_it_keeps_its_state_and_purged_it_leaves_nothing() -> Result<()> {
     let root = AptRoot::fresh_host()?;
     let deb = package(&root, Deb, "1.0")?;
     let booted = Booted::boot(&root)?;
+    let theirs = drop_in("theirs.service");
+    root.write(&theirs, "[Unit]\n")?;
     let before = paths(&booted)?;
+    root.write(&drop_in("apt-daily-upgrade.service"), drop_in_text())?;
     said(&booted, &format!("dpkg --install {deb}"))?;
     ready(&booted)?;
     scan(&booted)?;
@@ -193,7 +197,7 @@ fn removed_it_keeps_its_state_and_purged_it_leaves_nothing() -> Result<()> {
         "mkdir /var/lib/patchd/shared; mount -t tmpfs tmpfs /var/lib/patchd/shared; touch /var/lib/patchd/shared/report",
     )?;
     said(&booted, "dpkg --purge patchd")?;
-    said(&booted, "test -e /var/lib/patchd/shared/report")?;
+    said(&booted, &format!("test -e /var/lib/patchd/shared/report && test -e {theirs}"))?;
     said(&booted, "umount /var/lib/patchd/shared; rmdir /var/lib/patchd/shared /var/lib/patchd")?;
     let left: Vec<_> = paths(&booted)?.difference(&before).cloned().collect();
     // The accounts stay, and what useradd and its like keep of the files that they changed.
