@@ -66,10 +66,10 @@ fn the_terminal_shows_what_a_freeze_does() -> Result<()> {
     let file = root.path().join("etc/patchd/patchd.toml");
     std::fs::create_dir_all(file.parent().context("a file has a folder")?)?;
     std::fs::write(&file, CALENDAR)?;
-    let asked = "windows --at 2026-12-27T02:00:00Z --from 2027-01-05T00:00:00Z --count 3";
+    let asked = "windows --at 2027-01-03T02:00:00Z --count 3";
     let printed = on_a_terminal(110, &format!("{asked} --config-root {}", root.path().display()))?;
     let command = format!("patchctl {asked}");
-    hold("windows.svg", &picture::terminal("the week after Christmas", &command, printed.trim_end()))
+    hold("windows.svg", &picture::terminal("the Sunday after New Year", &command, printed.trim_end()))
 }
 
 #[test]
