@@ -89,7 +89,10 @@ fn is_like_a_command(line: &str) -> bool {
     let is_drawn = line.contains(['│', '─', '▶']);
     let mut words = line.split_whitespace();
     let first = words.next().unwrap_or_default();
-    let is_started = PROGRAMS.contains(&first) && words.next().is_some_and(|word| word.is_ascii());
+    // What is indented is a part of what some program printed.
+    let is_started = !line.starts_with(' ')
+        && PROGRAMS.contains(&first)
+        && words.next().is_some_and(|word| word.is_ascii());
     !is_drawn && (matches!(first, "$" | "#") || is_started)
 }
 
